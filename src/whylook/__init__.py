@@ -1,0 +1,59 @@
+"""See where an image classifier looks, and whether the map of it can be believed."""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whylook.attribute import attribute as attribute
+    from whylook.errors import ImageError as ImageError
+    from whylook.errors import ModelError as ModelError
+    from whylook.errors import Unsupported as Unsupported
+    from whylook.errors import UsageError as UsageError
+    from whylook.errors import WhylookError as WhylookError
+    from whylook.explain import explain as explain
+    from whylook.explanation import Explanation as Explanation
+    from whylook.explanation import Map as Map
+    from whylook.explanation import Target as Target
+    from whylook.image import Image as Image
+    from whylook.image import load_image as load_image
+    from whylook.models import load_model as load_model
+    from whylook.models.model import Model as Model
+    from whylook.preprocess import Preprocess as Preprocess
+
+try:
+    __version__ = version("whylook")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0"
+
+# Public name -> module; nothing is imported before it is asked for, so that `whylook --help` needs no torch.
+_HOME = {
+    "attribute": "attribute",
+    "explain": "explain",
+    "load_image": "image",
+    "load_model": "models",
+    "Explanation": "explanation",
+    "Image": "image",
+    "ImageError": "errors",
+    "Map": "explanation",
+    "Model": "models.model",
+    "ModelError": "errors",
+    "Preprocess": "preprocess",
+    "Target": "explanation",
+    "Unsupported": "errors",
+    "UsageError": "errors",
+    "WhylookError": "errors",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'whylook' has no attribute {name!r}")
+    value = getattr(import_module(f"whylook.{_HOME[name]}"), name)
+    globals()[name] = value  # also replaces a submodule of the same name (`whylook.explain`)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,71 @@
+"""Where the model's input lies in the picture: the affine map between the two, both ways."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Axis-aligned affine map between picture and input coordinates.
+
+    Coordinates are continuous, in pixels, with (0, 0) at the outer corner of the first pixel:
+    `input = scale * picture + offset`, per axis.
+
+    Parameters
+    ----------
+    picture : (height, width) of the original picture.
+    input : (height, width) of the network's input.
+    scale : (y, x), input pixels per picture pixel.
+    offset : (y, x), in input pixels.
+    """
+
+    picture: tuple[int, int]
+    input: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+    @property
+    def placement(self) -> tuple[float, float, float, float]:
+        """`(top, left, bottom, right)` of the whole input in picture coordinates; may reach outside the picture."""
+        (sy, sx), (oy, ox), (h, w) = self.scale, self.offset, self.input
+        return (-oy / sy, -ox / sx, (h - oy) / sy, (w - ox) / sx)
+
+    @property
+    def visible(self) -> tuple[float, float, float, float]:
+        """`(top, left, bottom, right)` of the part of the picture that the model was shown."""
+        top, left, bottom, right = self.placement
+        return (max(top, 0.0), max(left, 0.0), min(bottom, float(self.picture[0])), min(right, float(self.picture[1])))
+
+    def on_image(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring a map to the picture: bilinear between cell centers, held constant beyond the outermost centers.
+
+        Parameters
+        ----------
+        values : float array [h', w'], a map at any grid that covers the input.
+
+        Returns
+        -------
+        float32 array [H, W] in the picture's coordinates, NaN where the model was not shown the picture.
+        """
+        out = np.full(self.picture, np.nan, np.float32)
+        rows, ys = _samples(self.picture[0], self.input[0], values.shape[0], self.scale[0], self.offset[0])
+        cols, xs = _samples(self.picture[1], self.input[1], values.shape[1], self.scale[1], self.offset[1])
+        y0, x0 = ys.astype(int), xs.astype(int)
+        y1, x1 = np.minimum(y0 + 1, values.shape[0] - 1), np.minimum(x0 + 1, values.shape[1] - 1)
+        fy, fx = (ys - y0)[:, None], (xs - x0)[None, :]
+        top = values[y0][:, x0] * (1 - fx) + values[y0][:, x1] * fx
+        bottom = values[y1][:, x0] * (1 - fx) + values[y1][:, x1] * fx
+        out[rows, cols] = top * (1 - fy) + bottom * fy
+        return out
+
+
+def _samples(picture: int, size: int, cells: int, scale: float, offset: float) -> tuple[slice, NDArray[np.float64]]:
+    """Picture pixels whose centers the input covers, and where each lies in cell-center coordinates of the map."""
+    at = (np.arange(picture) + 0.5) * scale + offset
+    seen = np.flatnonzero((at > -1e-9) & (at < size + 1e-9))
+    if seen.size == 0:
+        return slice(0, 0), np.empty(0)
+    inside = at[seen] * cells / size - 0.5
+    return slice(int(seen[0]), int(seen[-1]) + 1), np.clip(inside, 0, cells - 1)
