@@ -5,13 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from whylook.attribute import attribute as attribute
+    from whylook.attribution import attribute as attribute
     from whylook.errors import ImageError as ImageError
     from whylook.errors import ModelError as ModelError
     from whylook.errors import Unsupported as Unsupported
     from whylook.errors import UsageError as UsageError
     from whylook.errors import WhylookError as WhylookError
-    from whylook.explain import explain as explain
+    from whylook.explainer import explain as explain
     from whylook.explanation import Explanation as Explanation
     from whylook.explanation import Map as Map
     from whylook.explanation import Target as Target
@@ -28,8 +28,8 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 # Public name -> module; nothing is imported before it is asked for, so that `whylook --help` needs no torch.
 _HOME = {
-    "attribute": "attribute",
-    "explain": "explain",
+    "attribute": "attribution",
+    "explain": "explainer",
     "load_image": "image",
     "load_model": "models",
     "Explanation": "explanation",
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'whylook' has no attribute {name!r}")
     value = getattr(import_module(f"whylook.{_HOME[name]}"), name)
-    globals()[name] = value  # also replaces a submodule of the same name (`whylook.explain`)
+    globals()[name] = value
     return value
 
 
