@@ -13,7 +13,6 @@ from whylook.geometry import Geometry
 from whylook.report import colors, words
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
 
@@ -184,7 +183,7 @@ class _Sheet:
         from matplotlib.figure import Figure
 
         self.explanation, self.opacity, self.shared = explanation, opacity, shared
-        self.pixels = shrunk(explanation.image, 900)
+        self.pixels = shrunk(explanation.image, 640)
         self.methods = methods_of(explanation)
         self.rows = rows_of(explanation)
         aspect = self.pixels.shape[1] / self.pixels.shape[0]
@@ -204,6 +203,10 @@ class _Sheet:
         self.height += sum(heights) + 0.1 + sum(h for *_, h in foot)
         self.figure = Figure(figsize=(self.width, self.height), dpi=150, facecolor="white")
         FigureCanvasAgg(self.figure)
+        # One set of axes for the whole sheet, in inches from the upper left: a set per picture takes seconds.
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
+        self.axes.set_axis_off()
 
         y = self.MARGIN
         for text, size, color, weight, height in head:
@@ -289,7 +292,7 @@ class _Sheet:
         picture = self.pixels
         if shown is not None:
             picture = hatched(picture, resized(shown.geometry, (picture.shape[0], picture.shape[1])))
-        self._axes(0, y).imshow(picture, interpolation="antialiased")
+        self._picture(0, y, picture)
         why = {f[1]: f[2] for f in self.explanation.failures if f[0] == model}
         for column, method in enumerate(self.methods, 1):
             if method in maps:
@@ -300,14 +303,12 @@ class _Sheet:
     def _cell(self, column: int, y: float, the_map: Map) -> None:
         span = shared_limits(self.explanation, the_map.method) if self.shared else None
         span = span or colors.limits(the_map.values, the_map.signed)
-        self._axes(column, y).imshow(
-            overlay(the_map, self.pixels, self.opacity, span=span), interpolation="antialiased"
-        )
+        self._picture(column, y, overlay(the_map, self.pixels, self.opacity, span=span))
         if the_map.reason is not None:
             self._note(column, y, the_map.reason)
             return
-        bar = self._box(self._x(column), y + self.cell_h + 0.07, self.cell_w, 0.075)
-        bar.imshow(colors.table(colors.map_table(the_map.signed))[None], aspect="auto")
+        bar = colors.table(colors.map_table(the_map.signed))[None]
+        self._image(bar, self._x(column), y + self.cell_h + 0.07, self.cell_w, 0.075)
         finite = the_map.values[np.isfinite(the_map.values)]
         low = ("≤ " if finite.size and finite.min() < span.low else "") + words.number(span.low)
         high = ("≥ " if finite.size and finite.max() > span.high else "") + words.number(span.high)
@@ -328,30 +329,23 @@ class _Sheet:
             lines = [*lines[: room - 1], lines[room - 1][: max(1, len(lines[room - 1]) - 2)] + " …"]
         height = len(lines) * line + 0.2
         top = y + max(0.0, (self.cell_h - height) / 2)
-        box = Rectangle(
-            (x / self.width, 1 - (top + height) / self.height),
-            self.cell_w / self.width,
-            height / self.height,
-            transform=self.figure.transFigure,
-            facecolor="white",
-            edgecolor=self.FAINT,
-            alpha=0.92,
-            zorder=5,
-        )
-        self.figure.add_artist(box)
+        box = Rectangle((x, top), self.cell_w, height, facecolor="white", edgecolor=self.FAINT, alpha=0.92, zorder=5)
+        self.axes.add_patch(box)
         for i, text in enumerate(lines):
             self._text(x + 0.15, top + 0.1 + i * line, text, 8.5, self.INK)
 
-    def _axes(self, column: int, y: float) -> Axes:
-        axes = self._box(self._x(column), y, self.cell_w, self.cell_h)
-        axes.set_anchor("N")
-        return axes
+    def _picture(self, column: int, y: float, pixels: Pixels) -> None:
+        """Set a picture into its cell, as large as fits, in the middle of the upper edge."""
+        ratio = min(self.cell_w / pixels.shape[1], self.cell_h / pixels.shape[0])
+        width, height = pixels.shape[1] * ratio, pixels.shape[0] * ratio
+        self._image(pixels, self._x(column) + (self.cell_w - width) / 2, y, width, height)
 
-    def _box(self, x: float, y: float, width: float, height: float) -> Axes:
-        place = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(place)
-        axes.set_axis_off()
-        return axes
+    def _image(self, pixels: Pixels, x: float, y: float, width: float, height: float) -> None:
+        from matplotlib.image import AxesImage
+
+        image = AxesImage(self.axes, extent=(x, x + width, y + height, y), interpolation="antialiased", origin="upper")
+        image.set_data(pixels)
+        self.axes.add_image(image)
 
     def _text(
         self, x: float, y: float, text: str, size: float, color: str, weight: str = "normal", align: str = "left"

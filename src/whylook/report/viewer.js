@@ -765,7 +765,7 @@ class App {
     );
     return el(
       "div",
-      { class: "bar", role: "toolbar", "aria-label": "View" },
+      { class: "bar", role: "group", "aria-label": "View" },
       el(
         "div",
         { class: "tools" },
