@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from whylook.errors import UsageError
+from whylook.errors import Unsupported, UsageError
 from whylook.layers import Layer, find_layer
 from whylook.methods import METHODS, Method
 from whylook.probe import Inputs, Noise, probing
@@ -30,15 +31,21 @@ class Request:
             raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
 
+    @property
+    def evaluations(self) -> int:
+        """Evaluations it will report to `progress`, per row: its `samples`, where it has them."""
+        return int(self.parameters.get("samples", 0)) if self.method.needs.probe else 0
+
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """One request's result: a tensor [n, k, …] (or a tuple of such), the layer read, and what it cost."""
+    """One request's result: a tensor [n, k, …] (or a tuple of such), the layer read, and what it cost by itself."""
 
     values: Inputs
     layer: Layer | None
     forwards: int
     backwards: int
+    seconds: float = 0.0
 
 
 def attribute(
@@ -92,6 +99,8 @@ def attribute(
         Score(score, against),
         seed=seed,
     )
+    if isinstance(results[0], Unsupported):
+        raise results[0]
     values = results[0].values
     if not several:
         values = tuple(v[:, 0] for v in values) if isinstance(values, tuple) else values[:, 0]
@@ -107,8 +116,8 @@ def run(
     *,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> tuple[Trace, list[Raw]]:
-    """Fulfil all requests on one batch: one shared pass for what gradients and layers give, probes for the rest.
+) -> tuple[Trace, list[Raw | Unsupported]]:
+    """Fulfill all requests on one batch: one shared pass for what gradients and layers give, probes for the rest.
 
     Parameters
     ----------
@@ -121,25 +130,34 @@ def run(
 
     Returns
     -------
-    The shared pass, and one result per request, in order.
+    The shared pass, and for each request, in order, its result or the reason why it cannot be had.
     """
-    layers = {id(r): find_layer(network, inputs, r.layer) for r in requests if r.method.needs.layer}
+    layers: dict[Request, Layer] = {}
+    refused: dict[Request, Unsupported] = {}
+    for request in requests:
+        if request.method.needs.layer:
+            try:
+                layers[request] = find_layer(network, inputs, request.layer)
+            except Unsupported as why:
+                refused[request] = why
     shared = trace(
         network,
         inputs,
         choose,
         score,
         layers=list({layer.name: layer for layer in layers.values()}.values()),
-        layer_gradients=any("G" in r.method.arguments for r in requests),
+        layer_gradients=any("G" in r.method.arguments for r in layers),
         input_gradient=any(r.method.needs.gradient for r in requests),
         seed=seed,
     )
-    results = []
+    results: list[Raw | Unsupported] = []
     for request in requests:
-        if request.method.needs.probe:
+        if request in refused:
+            results.append(refused[request])
+        elif request.method.needs.probe:
             results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
         else:
-            results.append(_from_trace(inputs, request, shared, layers.get(id(request))))
+            results.append(_from_trace(inputs, request, shared, layers.get(request)))
     return shared, results
 
 
@@ -172,7 +190,7 @@ def _probe(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> Raw:
-    method, rows = request.method, []
+    method, rows, start = request.method, [], perf_counter()
     forwards = backwards = 0
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
@@ -181,10 +199,12 @@ def _probe(
             given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             rows.append(method.function(*(given[a] for a in method.arguments), **request.parameters, **extra))
-        forwards, backwards = probe.forwards, probe.backwards
+        forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
     if isinstance(rows[0], tuple):
-        return Raw(tuple(torch.stack(v) for v in zip(*rows, strict=True)), None, forwards, backwards)
-    return Raw(torch.stack(rows), None, forwards, backwards)
+        values: Inputs = tuple(torch.stack(v) for v in zip(*rows, strict=True))
+    else:
+        values = torch.stack(rows)
+    return Raw(values, None, forwards, backwards, perf_counter() - start)
 
 
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 @contextmanager
@@ -44,6 +44,9 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 else:
                     p.requires_grad_(False)
+            for module, name, buffer, value in buffers:
+                if buffer.is_inference():
+                    module._buffers[name] = value.clone()
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -56,11 +59,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             for module, name, buffer, value in buffers:
                 module._buffers[name] = buffer
                 if not torch.equal(buffer, value):
-                    _write(buffer, value)
+                    with torch.no_grad():
+                        buffer.copy_(value)
             for module, flag in zip(modules, training, strict=True):
                 module.training = flag
 
-
-def _write(buffer: Tensor, value: Tensor) -> None:
-    with torch.inference_mode(buffer.is_inference()), torch.no_grad():
-        buffer.copy_(value)

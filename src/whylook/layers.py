@@ -152,7 +152,7 @@ def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen],
     def note(name: str) -> object:
         def hook(module: nn.Module, _: object, output: object) -> None:
             tensor = first_tensor(output)
-            if tensor is not None and tensor.is_floating_point() and tensor.ndim >= 3 and tensor.shape[0] == 1:
+            if tensor is not None and tensor.is_floating_point() and tensor.ndim >= 2 and tensor.shape[0] == 1:
                 seen.append(_Seen(name, module, tuple(tensor.shape)))
 
         return hook

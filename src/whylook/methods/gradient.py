@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from whylook.errors import UsageError
 from whylook.methods.method import Needs, method
 
 if TYPE_CHECKING:
@@ -95,5 +96,7 @@ def smoothgrad(
     """
     from whylook.probe import each
 
+    if samples < 1 or noise < 0:
+        raise UsageError(f"smoothgrad needs samples of 1 or more and noise of 0 or more, not {samples} and {noise}.")
     noisy = each(lambda v: v + noise * (v.max() - v.min()) * rng.normal(samples, v), x)
     return each(lambda g: g.mean(1), gradients(noisy))
