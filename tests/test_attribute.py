@@ -107,7 +107,7 @@ def test_one_logit_heads_have_two_classes() -> None:
 
 
 def test_no_target_means_each_rows_top_class() -> None:
-    toy = build("plain")
+    toy = build("flatten-head")
     x = batch(toy, 16, seed=5) * 30
     top = toy(x).argmax(1)
     assert len(set(top.tolist())) > 1

@@ -19,6 +19,7 @@ Layout = Literal["nchw", "nhwc", "tokens"]
 # Their last tokens do not lie in raster order, or no single grid holds what the head reads: a CAM would be scrambled.
 REFUSED = {
     "Hiera": "its tokens lie in the order of nested windows, not of the picture's rows",
+    "CoaT": "its head reads the class tokens of three grids at once",
     "CrossVit": "its head reads two token grids of different patch sizes",
     "TNT": "its head reads the class token of an outer transformer over inner ones",
     "Perceiver": "its latents have no place in the picture",
@@ -132,16 +133,19 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
     # Maps with one channel per class belong to the head (SqueezeNet's last convolution), not to the features.
     features = [
         f for f in layers
-        if min(f.grid) > 1 and width[f.name] != classes and not isinstance(f.module, _NO_FEATURE) and f.name
+        if min(f.grid) > 1 and f.name and not isinstance(f.module, _NO_FEATURE)
+        and not (f.layout == "nchw" and width[f.name] == classes)
     ]  # fmt: skip
     if not features:
         raise Unsupported(
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    if features[-1].layout != "tokens":
+    # A head that reads a class token may not read the grid that was put out last; elsewhere it does.
+    class_token = any("cls" in n or "class_token" in n for n, _ in network.named_parameters())
+    if features[-1].layout != "tokens" and not class_token:
         return features[-1], True
-    return _reached(network, inputs, [f for f in features if f.layout == "tokens" and _is_stream(f, features, width)])
+    return _reached(network, inputs, [f for f in features if f.layout != "tokens" or _is_stream(f, features, width)])
 
 
 def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen], int]:
@@ -191,6 +195,8 @@ def _layout(s: _Seen, seen: list[_Seen], aspect: tuple[int, ...], num_prefix: in
 
 def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
     """1 where every axis of `grid` is the same fraction of the input's, toward 0 where they differ."""
+    if min(grid) < 1:
+        return 0.0
     fractions = [g / a for g, a in zip(grid, aspect, strict=True)]
     return min(fractions) / max(fractions) if max(fractions) <= 1 else 0.0
 
