@@ -1,0 +1,393 @@
+"""Reading a picture, and remembering how it was read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whylook.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL import Image as Pil
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+MAX_PIXELS = 80_000_000  # below Pillow's own limit, so that ours speaks first
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture as it was stored, and how it was read.
+
+    Parameters
+    ----------
+    pixels : array [height, width, channels], 1 (gray) or 3 (RGB) channels; uint8, uint16, or float32. Read-only.
+    name : what tables and reports call it.
+    source : the file it came from, or None.
+    notes : sentences on how it was read.
+    window : the stored values (lo, hi) that are shown as black and white, or None for the full range.
+    sha256 : of the file's bytes; of shape, type and values for pictures that were in memory.
+    """
+
+    pixels: Pixels = field(repr=False)
+    name: str = "picture"
+    source: str | None = None
+    notes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
+    sha256: str = ""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for gray, 3 for RGB."""
+        return int(self.pixels.shape[2])
+
+    def unit(self) -> NDArray[np.float32]:
+        """Float32 array [height, width, channels] in [0, 1]: the window, or else the full range of the type."""
+        values = self.pixels.astype(np.float32)
+        if self.window is not None:
+            lo, hi = self.window
+            shown: NDArray[np.float32] = np.clip((values - np.float32(lo)) / np.float32(hi - lo), 0, 1)
+            return shown
+        if self.pixels.dtype == np.uint8:
+            values /= 255
+        elif self.pixels.dtype == np.uint16:
+            values /= 65535
+        return values
+
+    def rgb8(self) -> NDArray[np.uint8]:
+        """Uint8 array [height, width, 3] for showing."""
+        if self.pixels.dtype == np.uint8 and self.window is None:
+            shown = self.pixels.astype(np.uint8)
+        else:
+            shown = np.rint(self.unit() * 255).astype(np.uint8)
+        return np.repeat(shown, 3, axis=2) if self.channels == 1 else shown
+
+
+def load_image(source: Any, *, window: tuple[float, float] | None = None, max_pixels: int = MAX_PIXELS) -> Image:
+    """Read a picture.
+
+    Parameters
+    ----------
+    source : path, bytes, PIL image, NumPy array, or an `Image` (returned as it is). Files may be JPEG, PNG, WebP, TIFF,
+        BMP or GIF (of animations the first frame). Arrays are [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (alpha last),
+        uint8, uint16, or float in [0, 1].
+    window : stored values that become black and white; needed for floats outside [0, 1].
+    max_pixels : files with more are refused before they are decoded.
+
+    Returns
+    -------
+    Image, upright (EXIF orientation applied), transparency laid on white, CMYK and palettes turned to RGB, 16-bit gray
+    kept at 16 bits; each of these is said in `notes`.
+
+    Raises
+    ------
+    ImageError
+        If the picture cannot be read; the message names it.
+    UsageError
+        If `window` is not two ascending numbers, or `source` is none of the above.
+    """
+    window = _checked(window)
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return _from_array(source, window)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_stream(io.BytesIO(bytes(source)), "picture", None, window, max_pixels)
+    if isinstance(source, str | os.PathLike):
+        return _from_path(source, window, max_pixels)
+    kind = type(source)
+    if kind.__module__.partition(".")[0] == "torch":
+        raise ImageError(
+            "A tensor does not say which axis holds the channels; "
+            "pass `tensor.permute(1, 2, 0).numpy()` (height, width, channels) instead."
+        )
+    if kind.__module__.partition(".")[0] == "PIL":
+        return _from_pil(source, window, max_pixels)
+    raise UsageError(
+        f"A picture is a path, bytes, a PIL image or a NumPy array, not {kind.__module__}.{kind.__qualname__}."
+    )
+
+
+def _checked(window: Any) -> tuple[float, float] | None:
+    if window is None:
+        return None
+    try:
+        lo, hi = (float(v) for v in window)
+    except (TypeError, ValueError):
+        lo = hi = np.nan
+    if not (np.isfinite([lo, hi]).all() and lo < hi):
+        raise UsageError(f"A window is two ascending numbers such as 0,4095, not {window!r}.")
+    return lo, hi
+
+
+def _from_path(source: str | os.PathLike[str], window: tuple[float, float] | None, max_pixels: int) -> Image:
+    text = os.fspath(source)
+    if re.match(r"[a-z][a-z0-9+.-]+://|data:", str(text), re.IGNORECASE):
+        raise ImageError(f"{str(text)[:80]} is an address; save the picture to a file and give its path.")
+    path = Path(text)
+    try:
+        if not path.exists():
+            raise ImageError(f"{path} is not there (looked in {path.absolute().parent}).")
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder; give the picture files in it.")
+        if not path.is_file():
+            raise ImageError(f"{path} is not a regular file.")
+        with path.open("rb") as stream:
+            return _from_stream(stream, path.name, str(path), window, max_pixels)
+    except (OSError, ValueError) as error:  # no permission, name too long, a null byte in it
+        if isinstance(error, ImageError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{str(path)!r} cannot be opened: {reason}.") from error
+
+
+def _from_stream(
+    stream: BinaryIO, name: str, source: str | None, window: tuple[float, float] | None, max_pixels: int
+) -> Image:
+    from PIL import Image as PilImage
+    from PIL import UnidentifiedImageError
+
+    what = source or "The picture"
+    head = stream.read(1024)
+    if not head:
+        raise ImageError(f"{what} is empty." if source else "The bytes given as a picture are empty.")
+    stream.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is raised, or said in the notes
+            picture = PilImage.open(stream, formats=FORMATS)
+    except PilImage.DecompressionBombError as error:
+        raise ImageError(f"{what} has more pixels than Pillow opens at all; scale it down first.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{what} {_diagnosis(head, name)}") from error
+    except Exception as error:
+        raise ImageError(f"{what} is damaged: {_clause(error)}.") from error
+    with picture:
+        pixels, notes = _decode(picture, what, window, max_pixels)
+    stream.seek(0)
+    return Image(pixels, name, source, notes, window, hashlib.file_digest(stream, "sha256").hexdigest())  # type: ignore[arg-type]
+
+
+def _from_pil(picture: Pil.Image, window: tuple[float, float] | None, max_pixels: int) -> Image:
+    filename = getattr(picture, "filename", "")
+    name = Path(os.fsdecode(filename)).name if filename else "picture"
+    pixels, notes = _decode(picture, name if filename else "The picture", window, max_pixels)
+    return Image(pixels, name, None, notes, window, _digest(pixels))
+
+
+def _from_array(array: NDArray[Any], window: tuple[float, float] | None) -> Image:
+    shape = "×".join(map(str, array.shape)) or "no"
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(f"An array of shape {shape} is not a picture; it must be H×W, H×W×1, H×W×3 or H×W×4.")
+    if array.size == 0:
+        raise ImageError(f"An array of shape {shape} holds no pixels.")
+    if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+        raise ImageError(
+            f"An array of {array.dtype} is not a picture; convert it to uint8, uint16, or floats in [0, 1]."
+        )
+    stored: NDArray[Any] = array.astype(np.float32) if array.dtype.kind == "f" else np.array(array)
+    stored = stored[:, :, None] if stored.ndim == 2 else stored
+    notes: list[str] = []
+    if stored.shape[2] == 4:
+        stored, said = _flatten(stored[:, :, :3], stored[:, :, 3:])
+        notes += said
+    notes += _range_notes(stored, "The array", window)
+    pixels = _frozen(stored)
+    return Image(pixels, "picture", None, tuple(notes), window, _digest(pixels))
+
+
+def _decode(
+    picture: Pil.Image, what: str, window: tuple[float, float] | None, max_pixels: int
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Pixels [h, w, 1 or 3] of an opened PIL image, and what was done to get them."""
+    from PIL import ImageOps
+
+    if picture.width * picture.height > max_pixels:
+        raise ImageError(
+            f"{what} has {picture.width}×{picture.height} pixels, more than the limit of {max_pixels:,}; "
+            "scale it down, or raise the limit (max_pixels)."
+        )
+    notes: list[str] = []
+    with _damage(what):
+        stored_format = picture.format
+        turned = _orientation(picture)
+        frames = 1 if stored_format == "MPO" else getattr(picture, "n_frames", 1)  # a phone's MPO holds one picture
+        deep = _sixteen_bit_color(picture)
+        picture.load()
+        turned = turned if turned != 1 else _orientation(picture)
+        upright = ImageOps.exif_transpose(picture)
+    if frames > 1:
+        notes.append(f"The first of {frames} {'pages' if stored_format == 'TIFF' else 'frames'} was read.")
+    if turned in range(2, 9):
+        notes.append(f"Turned upright as the file asks (EXIF orientation {turned}).")
+    if deep:
+        notes.append("Stored as 16-bit color, of which the upper 8 bits were read.")
+    with _damage(what):
+        stored, said = _channels(upright)
+    notes += said + _range_notes(stored, what, window)
+    if stored.dtype == np.int32:  # only now is it known that a window makes sense of them
+        stored = stored.astype(np.float32 if window and (stored.min() < 0 or stored.max() > 65535) else np.uint16)
+    return _frozen(stored), tuple(notes)
+
+
+@contextmanager
+def _damage(what: str) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"{what} is cut off or damaged: {_clause(error)}.") from error
+
+
+def _clause(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0].rstrip(". ")
+
+
+def _orientation(picture: Pil.Image) -> int:
+    try:
+        return int(picture.getexif().get(0x0112, 1))
+    except Exception:  # noqa: BLE001 - damaged EXIF data are no reason to refuse the pixels
+        return 1
+
+
+def _sixteen_bit_color(picture: Pil.Image) -> bool:
+    """Whether Pillow will cut 16-bit channels to 8: it names the stored layout in the tile's arguments."""
+    args = [tile[3] for tile in getattr(picture, "tile", [])]
+    return picture.mode in ("RGB", "RGBA", "LA", "RGBX") and any(";16" in str(a) for a in args)
+
+
+def _channels(picture: Pil.Image) -> tuple[NDArray[Any], list[str]]:
+    """Stored values [h, w, 1 or 3] in gray or RGB, and what was converted."""
+    mode = picture.mode
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        notes = ["Its transparent value is shown as stored."] if "transparency" in picture.info else []
+        values = np.asarray(picture)
+        return values.astype(values.dtype.newbyteorder("="))[:, :, None], notes
+    if mode in ("L", "RGB") and "transparency" not in picture.info:
+        values = np.asarray(picture)
+        return values.reshape(*values.shape[:2], -1), []
+    if mode == "1":
+        return np.asarray(picture.convert("L"))[:, :, None], ["Stored with one bit per pixel."]
+    notes = []
+    if mode in ("P", "PA"):
+        notes.append("Its palette was turned into RGB.")
+    elif mode == "CMYK":
+        notes.append("CMYK was turned into RGB by the plain formula, without a color profile.")
+    elif mode not in ("L", "LA", "La", "RGB", "RGBA", "RGBa"):
+        notes.append(f"{mode} was turned into RGB.")
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        values = np.asarray(picture.convert("LA" if mode in ("L", "LA", "La") else "RGBA"))
+        flat, said = _flatten(values[:, :, :-1], values[:, :, -1:])
+        return flat, notes + said
+    return np.asarray(picture.convert("RGB")), notes
+
+
+def _flatten(color: NDArray[Any], alpha: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Lay color [h, w, c] with alpha [h, w, 1] of the same type on white."""
+    white = 1.0 if color.dtype.kind == "f" else float(np.iinfo(color.dtype).max)
+    if (alpha == white).all():
+        return color, []
+    share = alpha.astype(np.float64) / white
+    flat = color * share + white * (1 - share)
+    flat = flat if color.dtype.kind == "f" else np.rint(flat)
+    return flat.astype(color.dtype), ["Transparent parts were laid on white."]
+
+
+def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | None) -> list[str]:
+    """Say how stored values become black and white; refuse those that have no known range."""
+    lo, hi = float(stored.min()), float(stored.max())
+    if not np.isfinite([lo, hi]).all():
+        raise ImageError(f"{what} holds values that are not finite.")
+    if window is not None:
+        return [f"Shown with the window {window[0]:g} to {window[1]:g}; it holds {lo:g} to {hi:g}."]
+    if stored.dtype == np.uint8:
+        return []
+    limit = 1 if stored.dtype.kind == "f" else 65535
+    if lo < 0 or hi > limit:
+        raise ImageError(
+            f"{what} holds values from {lo:g} to {hi:g}, outside 0 to {limit}; "
+            f"say which are black and white: window=({lo:g}, {hi:g}) or --window {lo:g},{hi:g}."
+        )
+    if stored.dtype.kind == "f":
+        return []
+    said = f"16-bit values kept, 0 shown as black and 65535 as white; it holds {lo:g} to {hi:g}"
+    if 0 < hi < 65535 / 4:  # 12 bits in 16 are the usual case
+        top = 2 ** int(hi).bit_length() - 1
+        return [f"{said}, so it is dark: --window 0,{top} may be meant."]
+    return [said + "."]
+
+
+def _frozen(values: NDArray[Any]) -> Pixels:
+    pixels: Pixels = np.array(values, order="C")  # a copy of our own: nobody else's write may change it
+    pixels.setflags(write=False)
+    return pixels
+
+
+def _digest(pixels: Pixels) -> str:
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
+
+
+# First bytes of what people take for pictures, and what to do about it.
+_KNOWN: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"%PDF", "is a PDF; export the page as PNG."),
+    (0, b"\x93NUMPY", "is a NumPy file; pass `numpy.load(…)` to load_image, or save it as PNG."),
+    (0, b"\x1f\x8b", "is gzip-compressed (NIfTI volumes are, too); export one slice as a 16-bit PNG."),
+    (0, b"PK\x03\x04", "is a ZIP archive; unpack it."),
+    (0, b"8BPS", "is a Photoshop file; export it as PNG."),
+    (0, b"\x00\x00\x00\x0cjP  ", "is JPEG 2000, which is not read; export it as PNG."),
+    (0, b"\x00\x00\x00\x0cJXL ", "is JPEG XL, which is not read; export it as PNG."),
+    (4, b"ftyp", "is HEIC, AVIF or a video, which are not read; export it as JPEG or PNG."),
+    (344, b"n+1\x00", "is a NIfTI volume; export one slice as a 16-bit PNG."),
+    (0, b"version https://git-lfs", "is a Git LFS pointer; fetch the file itself with `git lfs pull`."),
+)
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"GIF8")
+
+
+def _diagnosis(head: bytes, name: str) -> str:
+    """Rest of the sentence that says what a file is, when it is not one of the formats read."""
+    if head[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
+        return (
+            "is a DICOM file, which whylook cannot read yet; export it as a 16-bit PNG, "
+            "for example with `dcmj2pnm --write-16-bit-png FILE.dcm FILE.png`."
+        )
+    if b"<svg" in head.lower():
+        return "is an SVG drawing, which has no pixels; export it as PNG."
+    for at, magic, advice in _KNOWN:
+        if head[at : at + len(magic)] == magic:
+            return advice
+    if head.startswith(_PICTURES):
+        return "begins like a picture, but is cut off or damaged."
+    formats = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+    try:
+        head[: len(head) - 3].decode("utf-8") if len(head) == 1024 else head.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"is not a picture in a format that is read ({formats})."
+    return f"is text, not a picture; give a {formats} file."
