@@ -1,0 +1,1 @@
+"""What a person sees: the self-contained report, the notebook view, and the saved folder."""

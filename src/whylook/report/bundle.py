@@ -1,0 +1,125 @@
+"""A folder with everything about a run; one that has a `result.json` is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from whylook.draw import figure
+from whylook.errors import WhylookError
+from whylook.report.manifest import keys, manifest, to_json
+from whylook.report.page import page
+
+if TYPE_CHECKING:
+    from whylook.explanation import Explanation
+    from whylook.report.section import Section
+
+RESULT = "result.json"
+_FIGURE = re.compile(r"figure(-\d+)?\.png")
+
+
+def save(
+    explanations: Iterable[Explanation],
+    folder: str | Path,
+    *,
+    sections: Sequence[Section] | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
+
+    Every file is written beside its place and moved into it when it is complete. The `result.json` of an earlier
+    run is taken away first, so at no moment does a folder that has one hold anything but what it says.
+
+    Parameters
+    ----------
+    explanations : what to save; with `sections` and nothing here, those of the sections.
+    folder : made where it does not exist.
+    sections : the story of the page; by default one section per explanation.
+    title : of the page.
+
+    Returns
+    -------
+    The folder.
+
+    Raises
+    ------
+    WhylookError
+        If the folder cannot be made or written to; the message names it, the reason and the remedy.
+    """
+    made = list(explanations) or [e for s in sections or () for e in s.explanations]
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _told(place, error) from error
+    figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
+    try:
+        (place / RESULT).unlink(missing_ok=True)
+        for old in place.iterdir():
+            if _FIGURE.fullmatch(old.name) and old.name not in figures:
+                old.unlink()
+    except OSError as error:
+        raise _told(place, error) from error
+    _write_text(place / "report.html", page(sections if sections is not None else made, title))
+    for name, explanation in zip(figures, made, strict=True):
+        _write(place / name, partial(_png, explanation))
+    arrays = {
+        key: m.values.astype(np.float32, copy=False)
+        for explanation, names in zip(made, keys(made), strict=True)
+        for m, key in zip(explanation.maps, names, strict=True)
+    }
+    _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
+    _write_text(place / RESULT, to_json(manifest(made, figures)))
+    return place
+
+
+def _png(explanation: Explanation, stream: BinaryIO) -> None:
+    figure(explanation).savefig(stream, format="png")
+
+
+def _archive(stream: BinaryIO, arrays: dict[str, Any]) -> None:
+    np.savez_compressed(stream, **arrays)
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write(path, lambda stream: stream.write(text.encode("utf-8")))
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Have `fill` write a file beside `path`, force it to the disk and move it into place; a failure leaves none."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        with temporary.open("xb") as stream:
+            fill(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _told(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _told(path: Path, error: OSError) -> WhylookError:
+    reasons = {
+        errno.ENOSPC: "there is no space left on the device; free some, or choose another folder",
+        errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
+        errno.EACCES: "you may not write there; choose another folder",
+        errno.EPERM: "you may not write there; choose another folder",
+        errno.EROFS: "the file system is read-only; choose another folder",
+        errno.EEXIST: "it is a file, not a folder; choose another name",
+        errno.ENOTDIR: "a part of the path is a file, not a folder; choose another name",
+        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    }
+    reason = reasons.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
+    return WhylookError(f"Cannot write {path}: {reason}.")

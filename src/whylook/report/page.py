@@ -1,0 +1,67 @@
+"""The report as one self-contained HTML document."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from whylook.report.payload import payload
+from whylook.report.static import static as static
+
+if TYPE_CHECKING:
+    from whylook.explanation import Explanation
+    from whylook.report.section import Section
+
+_PAGE_STYLE = "html,body{margin:0}#whylook{min-height:100vh}\n"
+_START = """
+mount(document.getElementById("whylook"), JSON.parse(document.getElementById("whylook-data").textContent));
+"""
+
+
+def page(what: Iterable[Explanation | Section], title: str | None = None) -> str:
+    """Return the report: one HTML document that needs no other file and fetches nothing.
+
+    Its content security policy allows the one script and the one style sheet in it, by their hashes, and
+    pictures from the file itself.
+
+    Parameters
+    ----------
+    what : explanations, or sections (heading, prose, table) that hold them.
+    title : of the page; by default the names of the pictures.
+    """
+    data = payload(what, title)
+    style = _PAGE_STYLE + asset("viewer.css")
+    script = asset("viewer.js") + _START
+    parts = {
+        "title": html.escape(data["title"]),
+        "style": style,
+        "script": script,
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+        "data": embed(data),
+    }
+    # One pass, so that a value that looks like a placeholder stays what it is.
+    text = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], asset("page.html"))
+    # A lone surrogate (from a file name that is not UTF-8) can be in a string but not in a file.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def asset(name: str) -> str:
+    """Return the text of a file beside this module (`viewer.js`, `viewer.css`, `page.html`)."""
+    return files("whylook.report").joinpath(name).read_text("utf-8")
+
+
+def embed(data: object) -> str:
+    """Return strict JSON that can stand inside a script element: no `<` that could end it, no line separators."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()

@@ -1,0 +1,54 @@
+"""The parts of a page that tell a story: a heading, some prose, a small table, and pictures with their maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whylook.explanation import Explanation
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table in a section.
+
+    Parameters
+    ----------
+    columns : headings.
+    rows : cells, each row as long as `columns`; numbers are set flush right, `None` is an empty cell.
+    note : one sentence under the table, or None.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One step of a page. Pictures of one size within a section are zoomed and probed together.
+
+    Parameters
+    ----------
+    title : heading; empty for none.
+    text : paragraphs of plain text.
+    table : shown below the text, or None.
+    explanations : shown below the table.
+    """
+
+    title: str = ""
+    text: tuple[str, ...] = ()
+    table: Table | None = None
+    explanations: tuple[Explanation, ...] = ()
+
+
+def sections_of(what: Iterable[Explanation | Section]) -> tuple[Section, ...]:
+    """Return `what` as sections; an explanation by itself becomes a section without heading or text."""
+    return tuple(item if isinstance(item, Section) else Section(explanations=(item,)) for item in what)

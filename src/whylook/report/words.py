@@ -1,0 +1,139 @@
+"""Words and numbers about maps, said the same way in the report, the figure and the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from whylook.explanation import Map, Prediction
+    from whylook.models.model import Model
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a method apart from its maps."""
+
+    title: str
+    family: str = ""
+    summary: str = ""
+    paper: str = ""
+    limits: tuple[str, ...] = ()
+
+
+def facts(name: str) -> Facts:
+    """Return the registered facts of a method; a name that is not registered has itself as title and no others."""
+    try:
+        from whylook.methods import METHODS
+    except ImportError:
+        return Facts(name)
+    if name not in METHODS:
+        return Facts(name)
+    method = METHODS[name]
+    limits = getattr(method, "limits", ())
+    return Facts(
+        title=getattr(method, "title", "") or name,
+        family=getattr(method, "family", ""),
+        summary=getattr(method, "summary", ""),
+        paper=getattr(method, "paper", ""),
+        limits=(limits,) if isinstance(limits, str) and limits else tuple(limits),
+    )
+
+
+def number(value: float | None) -> str:
+    """Return `value` to three significant digits, powers of ten written out: `0.0123`, `−4.1 × 10⁻⁷`."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    sign = "−" if value < 0 else ""
+    if 1e-3 <= float(f"{size:.2e}") < 1e4:
+        digits = f"{float(f'{size:.2e}'):.6f}".rstrip("0").rstrip(".")
+        return sign + digits
+    mantissa, exponent = f"{size:.2e}".split("e")
+    return f"{sign}{mantissa.rstrip('0').rstrip('.')} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def percent(probability: float) -> str:
+    """Return a probability as a percentage that never rounds to certainty: `> 99.9 %`, `< 0.1 %`."""
+    if probability >= 0.9995:
+        return "> 99.9 %"
+    if probability < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * probability:.1f} %"
+
+
+def peak(the_map: Map) -> tuple[float, float] | None:
+    """Return (x, y), in picture pixels, of the center of the largest cell; None if no cell stands out."""
+    values = the_map.values
+    if not np.isfinite(values).any() or np.nanmax(values) == np.nanmin(values):
+        return None
+    row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
+    top, left, bottom, right = the_map.geometry.placement
+    y = top + (float(row) + 0.5) * (bottom - top) / values.shape[0]
+    x = left + (float(column) + 0.5) * (right - left) / values.shape[1]
+    height, width = the_map.geometry.picture
+    return (min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height)))
+
+
+def describe(the_map: Map, title: str) -> str:
+    """Return one or two sentences that say what the map shows to someone who cannot see it."""
+    sentence = f"{title} of {the_map.model} for {the_map.target}."
+    if the_map.reason:
+        return f"{sentence} Nothing to show: {the_map.reason}"
+    where = peak(the_map)
+    if where is None:
+        return f"{sentence} The map is the same everywhere."
+    height, width = the_map.geometry.picture
+    third = ("upper left", "top", "upper right"), ("left", "middle", "right"), ("lower left", "bottom", "lower right")
+    place = third[min(int(3 * where[1] / height), 2)][min(int(3 * where[0] / width), 2)]
+    most = number(float(np.nanmax(the_map.values)))
+    return f"{sentence} Largest value {most} at x {where[0]:.0f}, y {where[1]:.0f}, in the {place} of the picture."
+
+
+def fed(model: Model) -> str:
+    """Return the sentence on how the model is fed, or nothing where it is not known."""
+    tell = getattr(getattr(model, "preprocess", None), "describe", None)
+    return str(tell()) if callable(tell) else ""
+
+
+def head(model: Model, prediction: Prediction | None) -> str:
+    """Return what the probabilities mean for this model's head."""
+    kind = getattr(model, "head", "softmax")
+    if kind == "softmax":
+        return "Probabilities by softmax, not calibrated."
+    if kind == "binary":
+        return "Probability by sigmoid of one output, not calibrated."
+    count = len(prediction.labels) if prediction is not None else "several"
+    return f"{count} classes, each with a probability of its own by sigmoid, not calibrated."
+
+
+def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's parameters as values that JSON knows; anything else as its text."""
+    return {str(name): plain(value) for name, value in values.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as strict JSON has it: numbers that are not finite become None, unknown objects their text."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+        return plain(value)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray) and value.size <= 64:
+        return plain(value.tolist())
+    return str(value)
