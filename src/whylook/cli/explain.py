@@ -50,6 +50,10 @@ def explain(  # noqa: D417 - the table of options is the help page
     input_size: Annotated[str | None, Parameter(group=OWN)] = None,
     interpolation: Annotated[str | None, Parameter(group=OWN)] = None,
     crop: Annotated[float | None, Parameter(group=OWN)] = None,
+    resize: Annotated[int | None, Parameter(group=OWN)] = None,
+    crop_mode: Annotated[Literal["center", "squash", "border"] | None, Parameter(group=OWN)] = None,
+    scale: Annotated[float | None, Parameter(group=OWN)] = None,
+    channel_order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=OWN)] = None,
     head: Annotated[Literal["softmax", "sigmoid", "binary"] | None, Parameter(group=OWN)] = None,
     name: Annotated[str | None, Parameter(group=OWN)] = None,
 ) -> int:
@@ -106,16 +110,25 @@ def explain(  # noqa: D417 - the table of options is the help page
     interpolation : str | None
         nearest, bilinear, bicubic or lanczos.
     crop : float | None
-        Share of the resized picture's side that is kept, as 0.875.
+        Share of the resized picture's side that the center crop keeps, as 0.875.
+    resize : int | None
+        Instead of crop: pixels of the shorter side before the crop.
+    crop_mode : str | None
+        center (crop), squash (to the input's shape) or border (pad).
+    scale : float | None
+        Factor after normalization; 255 for networks fed 0 to 255.
+    channel_order : str | None
+        rgb, or bgr for networks fed blue first.
     head : str | None
         softmax (one class of many), sigmoid (each class by itself), binary (one logit).
     name : str | None
         What to call it.
     """
     own = {
-        "arch": arch, "checkpoint": checkpoint, "arch_option": arch_option, "num_classes": num_classes,
+        "arch": arch, "checkpoint": checkpoint, "arch_options": arch_option, "num_classes": num_classes,
         "in_chans": in_chans, "labels": labels, "mean": mean, "std": std, "input_size": input_size,
-        "interpolation": interpolation, "crop": crop, "head": head, "name": name,
+        "interpolation": interpolation, "crop": crop, "resize": resize, "crop_mode": crop_mode, "scale": scale,
+        "channel_order": channel_order, "head": head, "name": name,
     }  # fmt: skip
     problems: list[WhylookError] = []
     if not photos:
@@ -172,13 +185,19 @@ def read_models(
 
     from whylook.explainer import REFERENCE_MODELS
     from whylook.models import load_model
-    from whylook.models.options import own_model
 
     given = {k: v for k, v in own.items() if v is not None}
     wanted: list[Callable[[], Model]] = []
     where = pick_device(device, torch)
     if given:
-        wanted.append(lambda: own_model(given, device=where))
+        arch = given.pop("arch", None)
+        if arch is None or "checkpoint" not in given:
+            there = ", ".join("--" + k.replace("_", "-") for k in given) or "--arch"
+            raise UsageError(
+                f"{there} describes a network of your own, which needs both --arch NAME and --checkpoint FILE; "
+                "for other models (-m) it is not needed."
+            )
+        wanted.append(lambda: load_model(arch, device=where, **given))
     for name in names or (() if given else REFERENCE_MODELS):
         wanted.append(lambda name=name: load_model(name, device=where))  # type: ignore[misc]
     models: list[Model] = []
