@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
 from toys import Toy
 
 REFERENCES: dict[str, Callable[..., Any]] = {}

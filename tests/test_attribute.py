@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import batch, build
 
 import whylook
+from toys import batch, build
 from whylook import attribute
 from whylook.methods import METHODS
 
@@ -152,11 +152,11 @@ def test_a_layer_by_name_or_module() -> None:
     assert not torch.equal(attribute(toy, x, "grad-cam", 1), early)
     with pytest.raises(ValueError, match="not a part of this network"):
         attribute(toy, x, "grad-cam", layer=build("residual").features.stem)
-    with pytest.raises(ValueError, match="no layer 'features.stm'"):
+    with pytest.raises(ValueError, match=r"no layer 'features\.stm'"):
         attribute(toy, x, "grad-cam", layer="features.stm")
     with pytest.raises(ValueError, match="reads no layer"):
         attribute(toy, x, "gradient", layer="features")
-    with pytest.raises(whylook.Unsupported, match="not a spatial grid|not run"):
+    with pytest.raises(whylook.Unsupported, match=r"not a spatial grid"):
         attribute(toy, x, "grad-cam", layer="head.2")
 
 

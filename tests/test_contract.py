@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from references import REFERENCES
 from torch import nn
-from toys import NAMES, Toy, batch, build
 
 import whylook
+from references import REFERENCES
+from toys import NAMES, Toy, batch, build
 from whylook.methods import METHODS, Method
 
 FEW = {"samples": 3}

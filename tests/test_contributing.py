@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import batch, build
 
 import whylook
+from toys import batch, build
 from whylook.methods import METHODS
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -19,22 +20,46 @@ from whylook.image import Image, load_image
 from whylook.methods import METHODS, Method
 from whylook.models import load_model
 from whylook.models.model import Model
-from whylook.targets import Score, ScoreName, class_logits
+from whylook.targets import Score, ScoreName, resolve
 from whylook.trace import Trace
 
 if TYPE_CHECKING:
     from torch import nn
 
 REFERENCE_MODELS = ("resnet50", "vgg16", "efficientnet_b0", "mobilenet")
-DEFAULT_METHODS = ("gradient", "grad-cam", "hirescam")
+DEFAULT_METHODS = ("gradient", "input-x-gradient", "grad-cam")
 Progress = Callable[[int, int, str], None]
 ClassName = int | str
 
 
 @overload
-def explain(images: list[Any] | tuple[Any, ...], models: Any = ..., methods: Any = ..., targets: Any = ..., **options: Any) -> list[Explanation]: ...  # noqa: E501
+def explain(
+    images: list[Any] | tuple[Any, ...],
+    models: Any = ...,
+    methods: str | Sequence[str] = ...,
+    targets: ClassName | Sequence[ClassName] | None = ...,
+    *,
+    score: ScoreName = ...,
+    against: ClassName | None = ...,
+    layer: str | nn.Module | None = ...,
+    parameters: Mapping[str, Mapping[str, Any]] | None = ...,
+    seed: int = ...,
+    progress: Progress | None = ...,
+) -> list[Explanation]: ...
 @overload
-def explain(images: Any, models: Any = ..., methods: Any = ..., targets: Any = ..., **options: Any) -> Explanation: ...
+def explain(
+    images: Any,
+    models: Any = ...,
+    methods: str | Sequence[str] = ...,
+    targets: ClassName | Sequence[ClassName] | None = ...,
+    *,
+    score: ScoreName = ...,
+    against: ClassName | None = ...,
+    layer: str | nn.Module | None = ...,
+    parameters: Mapping[str, Mapping[str, Any]] | None = ...,
+    seed: int = ...,
+    progress: Progress | None = ...,
+) -> Explanation: ...
 def explain(
     images: Any,
     models: Any = REFERENCE_MODELS,
@@ -79,7 +104,7 @@ def explain(
     pictures = [load_image(i) for i in (images if several else [images])]
     loaded = load_models([models] if isinstance(models, str | Model | torch.nn.Module) else list(models))
     requests = make_requests(methods, layer, parameters)
-    job = Job(loaded, requests, targets, Score(score) if against is None else Score("logit"), score, against, seed)
+    job = Job(loaded, requests, targets, score, against, seed)
     total = len(pictures) * job.units
     done = 0
     results = []
@@ -125,29 +150,24 @@ def make_requests(
     return [Request(m, given.get(m.name, {}), layer if m.needs.layer else None) for m in chosen]
 
 
+@dataclass(frozen=True, eq=False)
 class Job:
-    """What is to be done with every picture."""
+    """What is to be done with every picture; the fields are `explain`'s arguments, loaded."""
 
-    def __init__(
-        self,
-        models: Sequence[Model],
-        requests: Sequence[Request],
-        targets: ClassName | Sequence[ClassName] | None,
-        score: Score,
-        score_name: ScoreName,
-        against: ClassName | None,
-        seed: int,
-    ) -> None:
-        if against is not None and score_name != "logit":
-            Score(score_name, 0)  # says why the two exclude each other
-        self.models, self.requests, self.targets, self.seed = models, requests, targets, seed
-        self._score_name, self._against = score.name, against
+    models: Sequence[Model]
+    requests: Sequence[Request]
+    targets: ClassName | Sequence[ClassName] | None
+    score: ScoreName
+    against: ClassName | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        Score(self.score, None if self.against is None else 0)  # an unknown name, or a pair that cannot be, is said now
 
     @property
     def units(self) -> int:
         """Units of progress per picture."""
-        classes = len(self.targets) if isinstance(self.targets, list | tuple) else 1
-        return len(self.models) * (1 + sum(r.evaluations for r in self.requests)) * max(1, classes and 1)
+        return len(self.models) * (1 + sum(r.evaluations for r in self.requests))
 
     def explain(self, image: Image, advance: Callable[[int, str], None]) -> Explanation:
         """Explain one picture; see `explain`."""
@@ -158,8 +178,8 @@ class Job:
         for model in self.models:
             x = model.preprocess.apply(image)[None].to(device_of(model))
             classes = shared if shared is not None else self._classes(model)
-            against = None if self._against is None else class_index(model, self._against)
-            score = Score(self._score_name, against, softmax=model.head == "softmax")
+            against = None if self.against is None else class_index(model, self.against)
+            score = Score(self.score, against, softmax=model.head == "softmax")
             start = perf_counter()
             seen, results = run(
                 model.network,
@@ -240,8 +260,6 @@ class Job:
 
 
 def _choose(logits: Tensor, classes: list[int] | None) -> Tensor:
-    from whylook.targets import resolve
-
     return resolve(None if classes is None else [classes] * logits.shape[0], logits)
 
 
@@ -337,5 +355,3 @@ def provenance(seed: int) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
     }
 
-
-__all__ = ["DEFAULT_METHODS", "REFERENCE_MODELS", "class_logits", "explain"]

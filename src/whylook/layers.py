@@ -53,7 +53,7 @@ class Layer:
         if self.layout == "nchw":
             return tensor
         if self.layout == "tokens":
-            tensor = tensor[:, self.prefix :].unflatten(1, self.grid)
+            tensor = tensor[:, self.prefix :].reshape(tensor.shape[0], *self.grid, tensor.shape[2])
         return tensor.movedim(-1, 1)
 
 
@@ -254,7 +254,7 @@ def first_tensor(output: object) -> Tensor | None:
 def _name_of(network: nn.Module, module: nn.Module) -> str:
     for name, candidate in network.named_modules():
         if candidate is module:
-            return name
+            return str(name)
     raise UsageError(
         f"The layer given ({type(module).__name__}) is not a part of this network; is it of another copy of it?"
     )

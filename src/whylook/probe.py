@@ -85,7 +85,7 @@ class Probe:
     def _chunks(self, batch: Inputs) -> Iterator[tuple[Tensor, ...]]:
         tensors = batch if isinstance(batch, tuple) else (batch,)
         rows = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, sum(t[0].numel() for t in tensors))))
-        yield from zip(*(t.split(rows) for t in tensors), strict=True)
+        yield from zip(*(torch.split(t, rows) for t in tensors), strict=True)
 
 
 @contextmanager

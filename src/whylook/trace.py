@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +64,7 @@ def trace(
     def capture(layer: Layer) -> Callable[[nn.Module, object, object], object]:
         def hook(module: nn.Module, _: object, output: object) -> object:
             parts = list(output) if isinstance(output, list | tuple) else [output]
-            value: Tensor = parts[0]
+            value = cast("Tensor", parts[0])
             captured[layer.name] = value if value.requires_grad else value.detach().requires_grad_(layer_gradients)
             # The network goes on with a copy: an in-place operation behind the layer cannot overwrite what was read.
             parts[0] = captured[layer.name].clone()

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from whylook import __version__
+from whylook.cli.demo import demo
+from whylook.cli.explain import explain
+from whylook.cli.lists import methods, models
 from whylook.errors import WhylookError
 
 app = App(
@@ -19,10 +22,8 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for _command in ("demo", "explain"):
-    app.command(f"whylook.cli.{_command}:{_command}")
-for _command in ("models", "methods"):
-    app.command(f"whylook.cli.lists:{_command}")
+for _command in (demo, explain, models, methods):
+    app.command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,7 +50,8 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: a sentence instead of a traceback
         what = f"{type(error).__name__}: {_one_line(str(error))}"
-        return _fail(f"An error that whylook did not expect: {what} Please report it with what --debug shows.", 1, error, debug=debug)  # fmt: skip
+        sentence = f"An error that whylook did not expect: {what} Please report it with what --debug shows."
+        return _fail(sentence, 1, error, debug=debug)
     return code if isinstance(code, int) else 0
 
 

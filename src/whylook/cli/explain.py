@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from whylook.cli.terminal import out, progress_bar, say, table
 from whylook.errors import ImageError, ModelError, UsageError, WhylookError
+from whylook.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ Flag = Parameter(negative=())
 OWN = Group("Your own network", sort_key=10)
 
 
-def explain(  # noqa: D417 - the table of options is the help page
+def explain(
     photos: Annotated[list[str], Parameter(name="PHOTO", negative_iterable=())],
     /,
     *,
@@ -131,8 +131,9 @@ def explain(  # noqa: D417 - the table of options is the help page
         "channel_order": channel_order, "head": head, "name": name,
     }  # fmt: skip
     problems: list[WhylookError] = []
-    if not photos:
-        raise UsageError("No picture was given; name at least one, as in: whylook explain photo.jpg")
+    settings = parse_settings(setting or ())
+    for wanted in (*(method or ()), *settings):
+        METHODS[wanted]  # a misspelt name is said before anything is loaded
     pictures = read_pictures(photos, window, problems)
     if not pictures:
         return finish(problems)
@@ -140,7 +141,7 @@ def explain(  # noqa: D417 - the table of options is the help page
     if not models:
         return finish(problems)
     explanations = explain_all(
-        pictures, models, method, target, against=against, score=score, layer=layer, settings=setting, seed=seed,
+        pictures, models, method, target, against=against, score=score, layer=layer, parameters=settings, seed=seed,
         problems=problems,
     )  # fmt: skip
     if not explanations:
@@ -238,7 +239,7 @@ def explain_all(
     against: str | None,
     score: Any,
     layer: str | None,
-    settings: Sequence[str] | None,
+    parameters: dict[str, dict[str, Any]],
     seed: int,
     problems: list[WhylookError],
 ) -> list[Explanation]:
@@ -246,7 +247,6 @@ def explain_all(
     from whylook.errors import Unsupported
     from whylook.explainer import DEFAULT_METHODS, explain
 
-    parameters = parse_settings(settings or ())
     chosen: Any = None if not targets else ("shared" if list(targets) == ["shared"] else list(targets))
     explanations = []
     with progress_bar("Explaining") as progress:

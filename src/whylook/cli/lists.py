@@ -26,13 +26,22 @@ def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative
     if json:
         out(json_format.dumps(facts[0] if name else facts, ensure_ascii=False, indent=2))
     elif name:
-        table(f"{name}: {facts[0]['summary']}", ("", ""), [(k, str(v)) for k, v in facts[0].items() if k not in ("name", "summary")])
+        page = [(k, _words(v)) for k, v in facts[0].items() if k not in ("name", "summary")]
+        table(f"{name}: {facts[0]['summary']}", ("", ""), page)
     else:
         table(
             "Attribution methods (whylook methods NAME tells more)",
             ("name", "family", "what it shows", "cost", "signed", "paper"),
-            [(f["name"], f["family"], f["summary"], f["cost"], "yes" if f["signed"] else "no", f["paper"]) for f in facts],
+            [tuple(_words(f[k]) for k in ("name", "family", "summary", "cost", "signed", "paper")) for f in facts],
         )
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items()) or "none"
+    return str(value)
 
 
 def _method(m: Any) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def models(pattern: str | None = None, *, json: Annotated[bool, Parameter(negati
     json : bool
         Print one JSON document.
     """
-    from whylook.models import catalogue
+    from whylook.models.catalogue import catalogue
 
     if pattern:
         import timm

@@ -75,7 +75,7 @@ def hirescam(A: Tensor, G: Tensor) -> Tensor:
 
     Returns
     -------
-    [n, *grid], 0 or more; equal to Grad-CAM up to the factor 1 / cells wherever the gradient is the same everywhere.
+    [n, *grid], 0 or more; equal to Grad-CAM wherever each channel's gradient is the same at every position.
     """
     return (G * A).sum(1).relu()
 
@@ -156,7 +156,8 @@ def eigen_cam(A: Tensor) -> Tensor:
     projected = first * values[:, -1:, None].clamp(min=0).sqrt() if wide else cells @ first
     projected = projected.squeeze(2)
     sign = (projected * cells.sum(2)).sum(1, keepdim=True).sign()
-    return (projected * sign.where(sign != 0, 1.0)).unflatten(1, A.shape[2:]).to(A.dtype)
+    oriented: Tensor = projected * sign.where(sign != 0, 1.0)
+    return oriented.reshape(A[:, 0].shape).to(A.dtype)
 
 
 def _total(t: Tensor) -> Tensor:
