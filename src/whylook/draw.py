@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 def overlay(
     the_map: Map,
     image: Image | Pixels,
-    opacity: float = 0.6,
+    opacity: float = 0.75,
     *,
     span: colors.Limits | None = None,
     palette: str = "inferno",
@@ -122,7 +122,7 @@ def shared_limits(explanation: Explanation, method: str) -> colors.Limits | None
     return colors.Limits(min(s.low for s in spans), high, any(s.clipped for s in spans))
 
 
-def figure(explanation: Explanation, *, opacity: float = 0.6, shared: bool = False) -> Figure:
+def figure(explanation: Explanation, *, opacity: float = 0.75, shared: bool = False) -> Figure:
     """Draw an explanation: one row per model and target, the picture first, then one map per method.
 
     Parameters

@@ -27,7 +27,7 @@ _POINTS = {
 }
 SEQUENTIAL = ("inferno", "viridis", "gray")
 DIVERGING = "blue-red"
-_SOLID = 0.45  # share of the scale at which a color is no longer faded
+_SOLID, _SOLID_SIGNED = 0.45, 0.3  # share of the scale from which on a color is not faded any more
 _SHARED_TOP = 0.005  # share of the cells that may lie above the top color: one outlier must not turn a map black
 
 
@@ -57,8 +57,9 @@ def table(name: str) -> NDArray[np.uint8]:
     out = np.empty((256, 4), np.uint8)
     for channel in range(3):
         out[:, channel] = np.round(np.interp(at, np.arange(len(points)), points[:, channel]))
-    away = np.abs(np.linspace(-1, 1, 256)) if name == DIVERGING else np.linspace(0, 1, 256)
-    out[:, 3] = np.round(255 * np.minimum(1, away / _SOLID))
+    diverging = name == DIVERGING
+    strength = np.abs(np.linspace(-1, 1, 256)) / _SOLID_SIGNED if diverging else np.linspace(0, 1, 256) / _SOLID
+    out[:, 3] = np.round(255 * np.minimum(1, strength))
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +35,10 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
 
     Returns
     -------
-    dict of `schema`, `version`, `title`, `colors` (tables as base64 RGBA), `methods` (facts by name), `pictures`
-    (each once, with a data URI) and `sections`. A map's `values` are base64 little-endian float16 of
-    values / `scale`, row by row; `placement` and `visible` are (top, left, bottom, right) in picture pixels.
+    dict of `schema`, `version`, `title`, `colors` (tables as base64 RGBA), `diverging` (the one for signed maps),
+    `methods` (facts by name), `pictures` (each once, with a data URI) and `sections`. A map's `values` are base64
+    little-endian float16 of values / `scale`, row by row; `placement` and `visible` are (top, left, bottom, right)
+    in picture pixels.
     """
     sections = sections_of(what)
     explanations = [e for s in sections for e in s.explanations]
@@ -57,6 +59,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
             name: base64.b64encode(colors.table(name).tobytes()).decode()
             for name in (*colors.SEQUENTIAL, colors.DIVERGING)
         },
+        "diverging": colors.DIVERGING,
         "methods": {name: _method(name) for name in dict.fromkeys(methods)},
         "pictures": pictures,
         "sections": [
@@ -131,14 +134,7 @@ def _picture(image: Image) -> dict[str, Any]:
 
 
 def _method(name: str) -> dict[str, Any]:
-    known = words.facts(name)
-    return {
-        "title": known.title,
-        "family": known.family,
-        "summary": known.summary,
-        "paper": known.paper,
-        "limits": list(known.limits),
-    }
+    return asdict(words.facts(name))
 
 
 def _table(table: Table | None) -> dict[str, Any] | None:

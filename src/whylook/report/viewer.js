@@ -128,7 +128,8 @@ function segmented(legend, name, options, chosen, change) {
 /** What pictures of one size share: zoom, center (as fractions of the picture) and probed point (in pixels). */
 class View {
   constructor(width, height) {
-    Object.assign(this, { width, height, zoom: 1, cx: 0.5, cy: 0.5, probe: null, panes: [] });
+    const aspect = Math.min(Math.max(width / height, 0.5), 4);
+    Object.assign(this, { width, height, aspect, zoom: 1, cx: 0.5, cy: 0.5, probe: null, panes: [], lines: [] });
   }
 
   /** Picture to canvas: canvas = picture * s + (ox, oy), in CSS pixels of a pane. */
@@ -189,8 +190,7 @@ class Pane {
       "aria-label": map ? map.alt : `Picture ${picture.name}, ${picture.width} × ${picture.height} pixels.`,
       "aria-describedby": app.helpId,
     });
-    const aspect = Math.min(Math.max(view.width / view.height, 0.62), 3);
-    this.canvas.style.aspectRatio = String(aspect);
+    this.canvas.style.aspectRatio = String(view.aspect);
     view.panes.push(this);
     app.panes.push(this);
     this.listen();
@@ -486,7 +486,7 @@ class App {
     if (payload.schema !== SCHEMA) throw new Error(`This viewer reads ${SCHEMA}, not ${payload.schema}.`);
     this.root = root;
     this.payload = payload;
-    this.state = { opacity: 60, colors: "inferno", scale: "map", grid: "smooth", gray: true };
+    this.state = { opacity: 75, colors: "inferno", scale: "map", grid: "smooth", gray: true };
     this.panes = [];
     this.views = [];
     this.legends = [];
@@ -504,7 +504,7 @@ class App {
   }
 
   lut(map) {
-    return this.tables[map.signed ? "blue-red" : this.state.colors];
+    return this.tables[map.signed ? this.payload.diverging : this.state.colors];
   }
 
   /** The values that the ends of the color scale stand for: the map's own, or the widest of its method on its picture. */
@@ -660,6 +660,7 @@ class App {
     const { payload, root } = this;
     root.replaceChildren();
     root.classList.add("whylook");
+    this.statement = el("p", { class: "statement", role: "status" }, this.scaleSentence());
     root.append(
       el(
         "header",
@@ -668,6 +669,7 @@ class App {
         this.themeButton(),
       ),
       this.toolbar(),
+      this.statement,
       el(
         "details",
         { class: "help" },
@@ -712,13 +714,14 @@ class App {
   }
 
   toolbar() {
-    const opacity = el("output", { class: "number" }, "60 %");
+    const { payload } = this;
+    const opacity = el("output", { class: "number" }, "75 %");
     const slider = el("input", {
       type: "range",
       min: "0",
       max: "100",
       step: "1",
-      value: "60",
+      value: "75",
       "aria-label": "Opacity of the maps",
       oninput: () => {
         opacity.textContent = `${slider.value} %`;
@@ -738,7 +741,7 @@ class App {
           "select",
           { onchange: (event) => this.set({ colors: event.target.value }) },
           Object.keys(this.tables)
-            .filter((name) => name !== "blue-red")
+            .filter((name) => name !== payload.diverging)
             .map((name) => el("option", { value: name }, name)),
         ),
       ),
@@ -760,7 +763,6 @@ class App {
       },
       "View",
     );
-    this.statement = el("p", { class: "statement" }, this.scaleSentence());
     return el(
       "div",
       { class: "bar", role: "toolbar", "aria-label": "View" },
@@ -779,7 +781,6 @@ class App {
         expand,
         more,
       ),
-      this.statement,
     );
   }
 
@@ -794,7 +795,6 @@ class App {
       const key = `${picture.width}×${picture.height}`;
       if (!views.has(key)) {
         const view = new View(picture.width, picture.height);
-        view.lines = [];
         views.set(key, view);
         this.views.push(view);
       }
@@ -841,11 +841,14 @@ class App {
     const whole = ([top, left, bottom, right]) =>
       top < 0.5 && left < 0.5 && picture.height - bottom < 0.5 && picture.width - right < 0.5;
     const cropped = unique.some((b) => !whole(b));
+    const named = picture.name !== this.payload.title;
+    const level = Number(headingTag[1]) + (named ? 1 : 0);
     const line = el("span", { class: "where number" });
     view.lines.push(line);
     const known = [...explanation.models.map((m) => m.name)];
     const strays = explanation.failures.filter((f) => !known.includes(f.model));
     const node = el("article", { class: "explanation" });
+    node.style.setProperty("--aspect", String(view.aspect));
     node.append(
       el(
         "div",
@@ -853,7 +856,7 @@ class App {
         el(
           "div",
           { class: "about" },
-          picture.name !== this.payload.title && el(headingTag, {}, isolate(picture.name)),
+          named && el(headingTag, {}, isolate(picture.name)),
           el("p", { class: "muted" }, `${picture.width} × ${picture.height} pixels`),
           picture.notes.map((n) => el("p", { class: "muted", dir: "auto" }, n)),
           cropped &&
@@ -864,7 +867,7 @@ class App {
       ),
     );
     const methods = [...new Set([...explanation.maps.map((m) => m.method), ...explanation.failures.map((f) => f.method).filter(Boolean)])];
-    for (const model of explanation.models) node.append(this.model(explanation, model, methods, picture, view, headingTag));
+    for (const model of explanation.models) node.append(this.model(explanation, model, methods, picture, view, `h${level}`));
     if (strays.length) {
       node.append(el("ul", { class: "failures" }, strays.map((f) => el("li", {}, this.failure(f)))));
     }
@@ -876,7 +879,7 @@ class App {
     return [what, isolate(model), ": ", isolate(reason)];
   }
 
-  model(explanation, model, methods, picture, view, headingTag) {
+  model(explanation, model, methods, picture, view, heading) {
     const id = `whylook-model-${++serial}`;
     const maps = explanation.maps.filter((m) => m.model === model.name);
     const targets = [...new Map(maps.map((m) => [m.target.text, m.target])).values()];
@@ -889,7 +892,7 @@ class App {
       el(
         "div",
         { class: "who" },
-        el(headingTag === "h3" ? "h4" : "h3", { id }, isolate(model.name)),
+        el(heading, { id, class: "model-name" }, isolate(model.name)),
         model.predictions.length > 0 && this.top(model, explained),
         el("p", { class: "muted" }, model.predictions.length > 0 ? model.head : ""),
         this.how(model),
@@ -1015,7 +1018,7 @@ class App {
   }
 
   methodsList() {
-    const entries = Object.values(this.payload.methods).filter((m) => m.summary || m.paper || m.limits.length);
+    const entries = Object.values(this.payload.methods).filter((m) => m.summary || m.formula || m.paper || m.limits);
     if (!entries.length) return null;
     const paper = (text) => {
       const id = /^arXiv:(\d{4}\.\d{4,5}(v\d+)?)$/.exec(text);
@@ -1031,7 +1034,14 @@ class App {
         {},
         entries.map((m) => [
           el("dt", {}, m.title),
-          el("dd", {}, [m.summary, ...m.limits].filter(Boolean).join(" "), m.paper && [" ", el("span", { class: "muted" }, paper(m.paper))]),
+          el(
+            "dd",
+            {},
+            m.summary && el("p", {}, m.summary),
+            m.formula && m.formula !== m.summary && el("p", {}, el("code", {}, m.formula)),
+            m.limits && el("p", {}, "Limits: ", m.limits),
+            m.paper && el("p", { class: "muted" }, paper(m.paper)),
+          ),
         ]),
       ),
     );

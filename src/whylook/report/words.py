@@ -22,8 +22,9 @@ class Facts:
     title: str
     family: str = ""
     summary: str = ""
+    formula: str = ""
     paper: str = ""
-    limits: tuple[str, ...] = ()
+    limits: str = ""
 
 
 def facts(name: str) -> Facts:
@@ -35,14 +36,9 @@ def facts(name: str) -> Facts:
     if name not in METHODS:
         return Facts(name)
     method = METHODS[name]
-    limits = getattr(method, "limits", ())
-    return Facts(
-        title=getattr(method, "title", "") or name,
-        family=getattr(method, "family", ""),
-        summary=getattr(method, "summary", ""),
-        paper=getattr(method, "paper", ""),
-        limits=(limits,) if isinstance(limits, str) and limits else tuple(limits),
-    )
+    fields = ("family", "summary", "formula", "paper", "limits")
+    title = str(getattr(method, "title", "") or name)
+    return Facts(title, **{field: str(getattr(method, field, "") or "") for field in fields})
 
 
 def number(value: float | None) -> str:
