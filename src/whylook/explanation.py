@@ -41,7 +41,7 @@ class Target:
 class Ranked(NamedTuple):
     """One line of a prediction."""
 
-    index: int
+    index: int  # type: ignore[assignment] # the contract's name; tuple's method of that name is not missed
     label: str
     probability: float
     logit: float

@@ -1,0 +1,228 @@
+"""The low road, and the engine under the high one: a module and a prepared tensor in, raw maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whylook.errors import Unsupported, UsageError
+from whylook.layers import Layer, find_layer
+from whylook.methods import METHODS, Method
+from whylook.probe import Inputs, Noise, probing
+from whylook.targets import Score, ScoreName, Targets, resolve
+from whylook.trace import Trace, trace
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One method with its parameters; `layer` only for methods that read one."""
+
+    method: Method
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    layer: str | nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer is not None and not self.method.needs.layer:
+            raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
+        object.__setattr__(self, "parameters", self.method.fill(self.parameters))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations it will report to `progress`, per row: its `samples`, where it has them."""
+        return int(self.parameters.get("samples", 0)) if self.method.needs.probe else 0
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """One request's result: a tensor [n, k, …] (or a tuple of such), the layer read, and what it cost by itself."""
+
+    values: Inputs
+    layer: Layer | None
+    forwards: int
+    backwards: int
+    seconds: float = 0.0
+
+
+def attribute(
+    module: nn.Module,
+    x: Tensor | tuple[Tensor, ...],
+    method: str,
+    targets: Targets = None,
+    *,
+    layer: str | nn.Module | None = None,
+    score: ScoreName = "logit",
+    against: int | None = None,
+    seed: int = 0,
+    **parameters: Any,
+) -> Inputs:
+    """Compute raw attribution maps of a prepared input; no preprocessing, no scaling, the network untouched.
+
+    Parameters
+    ----------
+    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back.
+    x : floating-point tensor [n, …], or a tuple of them for a network with several inputs.
+    method : a name from `whylook methods`.
+    targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
+        class, or the logit itself for a one-logit head, whose classes are 0 (its negative) and 1.
+    layer : for CAMs, a module of the network or its dotted name; None finds the last spatial one.
+    score : `logit`, `probability` or `margin` (log-odds of the class).
+    against : a second class; the score is then the difference of the two logits.
+    seed : of the method's random numbers; the same for every row, so a row does not depend on its place in the batch.
+    **parameters : the method's own, such as `samples` or `noise`.
+
+    Returns
+    -------
+    Tensor of `x`'s dtype and on its device: the shape of `x` for input-space methods (`gradient`: [n, *spatial]),
+    [n, *grid] for CAMs; with several targets per row one more axis after the first. A tuple for a tuple.
+
+    Raises
+    ------
+    UsageError
+        (a `ValueError`) For an unknown method, parameter, layer or class; the valid ones are named.
+    Unsupported
+        If the method has no meaning for this network.
+    """
+    inputs = _check(module, x)
+    several = isinstance(targets, Tensor) and targets.ndim == 2
+    several = several or (isinstance(targets, Sequence) and bool(targets) and isinstance(targets[0], Sequence | Tensor))
+    request = Request(METHODS[method], parameters, layer)
+    _, results = run(
+        module,
+        inputs,
+        [request],
+        lambda logits, one_logit: resolve(targets, logits, one_logit),
+        Score(score, against),
+        seed=seed,
+    )
+    if isinstance(results[0], Unsupported):
+        raise results[0]
+    values = results[0].values
+    if not several:
+        values = tuple(v[:, 0] for v in values) if isinstance(values, tuple) else values[:, 0]
+    return values if isinstance(x, tuple) else (values[0] if isinstance(values, tuple) else values)
+
+
+def run(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    requests: Sequence[Request],
+    choose: Callable[[Tensor, bool], Tensor],
+    score: Score,
+    *,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Trace, list[Raw | Unsupported]]:
+    """Fulfill all requests on one batch: one shared pass for what gradients and layers give, probes for the rest.
+
+    Parameters
+    ----------
+    network, inputs : the module and its inputs, each [n, …].
+    requests : what is asked for.
+    choose : from logits [n, classes] and whether they come from one logit to targets [n, k].
+    score : what is explained.
+    seed : of methods' and the network's own randomness.
+    progress : called with the number of evaluations done, for methods that probe.
+
+    Returns
+    -------
+    The shared pass, and for each request, in order, its result or the reason why it cannot be had.
+    """
+    layers: dict[Request, Layer] = {}
+    refused: dict[Request, Unsupported] = {}
+    for request in requests:
+        if request.method.needs.layer:
+            try:
+                layers[request] = find_layer(network, inputs, request.layer)
+            except Unsupported as why:
+                refused[request] = why
+    shared = trace(
+        network,
+        inputs,
+        choose,
+        score,
+        layers=list({layer.name: layer for layer in layers.values()}.values()),
+        layer_gradients=any("G" in r.method.arguments for r in layers),
+        input_gradient=any(r.method.needs.gradient for r in requests),
+        seed=seed,
+    )
+    results: list[Raw | Unsupported] = []
+    for request in requests:
+        if request in refused:
+            results.append(refused[request])
+        elif request.method.needs.probe:
+            results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
+        else:
+            results.append(_from_trace(inputs, request, shared, layers.get(request)))
+    return shared, results
+
+
+def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, layer: Layer | None) -> Raw:
+    classes = range(shared.targets.shape[1])
+    call, parameters = request.method.function, request.parameters
+    backwards = len(classes) if {"g", "G"} & set(request.method.arguments) else 0
+    if layer is not None:
+        A = shared.activations[layer.name]
+        given = [
+            {"A": A, "G": shared.gradients[layer.name][k] if backwards else None} for k in classes
+        ]
+        maps = [call(*(g[a] for a in request.method.arguments), **parameters) for g in given]
+        return Raw(torch.stack(maps, 1), layer, 1, backwards)
+    per_input = []
+    for x, gradients in zip(inputs, shared.input_gradients, strict=True):
+        maps = [
+            call(*({"x": x, "g": gradients[k]}[a] for a in request.method.arguments), **parameters) for k in classes
+        ]
+        per_input.append(torch.stack(maps, 1))
+    return Raw(tuple(per_input), None, 1, backwards)
+
+
+def _probe(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    request: Request,
+    targets: Tensor,
+    score: Score,
+    seed: int,
+    progress: Callable[[int], None] | None,
+) -> Raw:
+    method, rows, start = request.method, [], perf_counter()
+    forwards = backwards = 0
+    for i in range(inputs[0].shape[0]):
+        row = tuple(x[i : i + 1].detach().clone() for x in inputs)
+        # Each row by itself and with the same random numbers: a batch cannot change a map.
+        with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
+            given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+            extra = {"rng": Noise(seed)} if method.seeded else {}
+            rows.append(method.function(*(given[a] for a in method.arguments), **request.parameters, **extra))
+        forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
+    if isinstance(rows[0], tuple):
+        values: Inputs = tuple(torch.stack(v) for v in zip(*rows, strict=True))
+    else:
+        values = torch.stack(rows)
+    return Raw(values, None, forwards, backwards, perf_counter() - start)
+
+
+def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
+    """The inputs as a tuple, or an error that says what is wrong with them."""
+    inputs = x if isinstance(x, tuple) else (x,)
+    for t in inputs:
+        if not isinstance(t, Tensor):
+            raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")
+        if not t.is_floating_point():
+            raise UsageError(f"The input is {t.dtype}; gradients need a floating-point tensor: convert with .float().")
+        if t.ndim < 2 or t.shape[0] == 0:
+            raise UsageError(f"The input has shape {tuple(t.shape)}; it must be [n, …] with n at least 1.")
+    if not inputs or len({t.shape[0] for t in inputs}) != 1:
+        raise UsageError("The inputs must have the same number of rows, at least one.")
+    first = next((p for p in module.parameters() if p.is_floating_point()), None)
+    if first is not None and (first.dtype != inputs[0].dtype or first.device != inputs[0].device):
+        raise UsageError(
+            f"The input is {inputs[0].dtype} on {inputs[0].device} and the network {first.dtype} on {first.device}; "
+            "bring one to the other with .to()."
+        )
+    return inputs

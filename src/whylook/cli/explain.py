@@ -1,0 +1,328 @@
+"""`whylook explain`: maps of one or several models, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from whylook.cli.terminal import out, progress_bar, say, table
+from whylook.errors import ImageError, ModelError, UsageError, WhylookError
+from whylook.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from whylook.explanation import Explanation
+    from whylook.image import Image
+    from whylook.models.model import Model
+
+Many = Parameter(negative_iterable=(), consume_multiple=False)
+Flag = Parameter(negative=())
+OWN = Group("Your own network", sort_key=10)
+
+
+def explain(
+    photos: Annotated[list[str], Parameter(name="PHOTO", negative_iterable=())],
+    /,
+    *,
+    model: Annotated[list[str] | None, Many, Parameter(name=["--model", "-m"])] = None,
+    method: Annotated[list[str] | None, Many, Parameter(name=["--method", "-x"])] = None,
+    target: Annotated[list[str] | None, Many, Parameter(name=["--target", "-t"])] = None,
+    against: str | None = None,
+    score: Literal["logit", "probability", "margin"] = "logit",
+    layer: str | None = None,
+    setting: Annotated[list[str] | None, Many, Parameter(name=["--set"])] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-out"),
+    window: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    json: Annotated[bool, Flag] = False,
+    arch: Annotated[str | None, Parameter(group=OWN)] = None,
+    checkpoint: Annotated[Path | None, Parameter(group=OWN)] = None,
+    arch_option: Annotated[list[str] | None, Many, Parameter(group=OWN)] = None,
+    num_classes: Annotated[int | None, Parameter(group=OWN)] = None,
+    in_chans: Annotated[int | None, Parameter(group=OWN)] = None,
+    labels: Annotated[Path | None, Parameter(group=OWN)] = None,
+    mean: Annotated[str | None, Parameter(group=OWN)] = None,
+    std: Annotated[str | None, Parameter(group=OWN)] = None,
+    input_size: Annotated[str | None, Parameter(group=OWN)] = None,
+    interpolation: Annotated[str | None, Parameter(group=OWN)] = None,
+    crop: Annotated[float | None, Parameter(group=OWN)] = None,
+    resize: Annotated[int | None, Parameter(group=OWN)] = None,
+    crop_mode: Annotated[Literal["center", "squash", "border"] | None, Parameter(group=OWN)] = None,
+    scale: Annotated[float | None, Parameter(group=OWN)] = None,
+    channel_order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=OWN)] = None,
+    head: Annotated[Literal["softmax", "sigmoid", "binary"] | None, Parameter(group=OWN)] = None,
+    name: Annotated[str | None, Parameter(group=OWN)] = None,
+) -> int:
+    """Show where models look in pictures: report.html, figure.png, maps.npz and result.json in a folder.
+
+    Parameters
+    ----------
+    photos : list[str]
+        Pictures: JPEG, PNG, WebP, TIFF, BMP or GIF.
+    model : list[str] | None
+        A model; may be repeated. Without it, the four reference models resnet50, vgg16, efficientnet_b0, mobilenet.
+        `whylook models` lists names; `phantom:resnet` needs no download.
+    method : list[str] | None
+        An attribution method; may be repeated. `whylook methods` lists them.
+    target : list[str] | None
+        The class explained, an index or a label; may be repeated. Without it, each model's own top class;
+        "shared": one class for all models.
+    against : str | None
+        A second class: why the target rather than this one?
+    score : str
+        What is explained of the class.
+    layer : str | None
+        Dotted name of the layer that CAMs read; found by itself otherwise.
+    setting : list[str] | None
+        A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50); may be repeated.
+    output : Path
+        Folder for the results.
+    window : str | None
+        LO,HI: the raw values of a 16-bit or float picture that become black and white.
+    seed : int
+        Of the methods' random numbers.
+    device : str
+        auto, cpu, cuda, cuda:1, mps.
+    json : bool
+        Print the content of result.json, and nothing else, on standard output.
+    arch : str | None
+        Architecture: a timm name, torchvision:NAME, or package.module:factory.
+    checkpoint : Path | None
+        Its weights: .safetensors, or a state dict in .pth or .pt.
+    arch_option : list[str] | None
+        An option of the architecture, as NAME=VALUE (pad_type=same); may be repeated.
+    num_classes : int | None
+        Number of classes.
+    in_chans : int | None
+        Input channels, 1 or 3.
+    labels : Path | None
+        Names of the classes: a text file, one per line, or a JSON list.
+    mean : str | None
+        Three numbers (or one) in [0, 1], as 0.5,0.5,0.5.
+    std : str | None
+        As for mean.
+    input_size : str | None
+        Side of the input in pixels, or HEIGHT,WIDTH.
+    interpolation : str | None
+        nearest, bilinear, bicubic or lanczos.
+    crop : float | None
+        Share of the resized picture's side that the center crop keeps, as 0.875.
+    resize : int | None
+        Instead of crop: pixels of the shorter side before the crop.
+    crop_mode : str | None
+        center (crop), squash (to the input's shape) or border (pad).
+    scale : float | None
+        Factor after normalization; 255 for networks fed 0 to 255.
+    channel_order : str | None
+        rgb, or bgr for networks fed blue first.
+    head : str | None
+        softmax (one class of many), sigmoid (each class by itself), binary (one logit).
+    name : str | None
+        What to call it.
+    """
+    own = {
+        "arch": arch, "checkpoint": checkpoint, "arch_options": arch_option, "num_classes": num_classes,
+        "in_chans": in_chans, "labels": labels, "mean": mean, "std": std, "input_size": input_size,
+        "interpolation": interpolation, "crop": crop, "resize": resize, "crop_mode": crop_mode, "scale": scale,
+        "channel_order": channel_order, "head": head, "name": name,
+    }  # fmt: skip
+    problems: list[WhylookError] = []
+    settings = parse_settings(setting or ())
+    for wanted in (*(method or ()), *settings):
+        METHODS[wanted]  # a misspelt name is said before anything is loaded
+    pictures = read_pictures(photos, window, problems)
+    if not pictures:
+        return finish(problems)
+    models = read_models(model, own, device, problems)
+    if not models:
+        return finish(problems)
+    explanations = explain_all(
+        pictures, models, method, target, against=against, score=score, layer=layer, parameters=settings, seed=seed,
+        problems=problems,
+    )  # fmt: skip
+    if not explanations:
+        return finish(problems)
+
+    from whylook.report.bundle import save
+
+    folder = save(explanations, output)
+    if json:
+        out((folder / "result.json").read_text("utf-8").rstrip())
+    else:
+        for explanation in explanations:
+            show(explanation)
+        out(f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, result.json")
+    failures = sum(len(e.failures) for e in explanations)
+    for e in explanations:
+        for failed_model, failed_method, why in e.failures:
+            say(f"{e.image.name}, {failed_model}, {failed_method}: {why}")
+    return finish(problems, failures)
+
+
+def read_pictures(photos: Sequence[str], window: str | None, problems: list[WhylookError]) -> list[Image]:
+    """Read what can be read; each picture that cannot becomes one of `problems`."""
+    from whylook.image import load_image
+
+    limits = numbers("window", window, (2,)) if window else None
+    pictures = []
+    for photo in photos:
+        try:
+            pictures.append(load_image(photo, window=(limits[0], limits[1]) if limits else None))
+        except ImageError as error:
+            problems.append(error)
+            say(str(error))
+    return pictures
+
+
+def read_models(
+    names: Sequence[str] | None, own: dict[str, Any], device: str, problems: list[WhylookError]
+) -> list[Model]:
+    """Load what can be loaded; each model that cannot becomes one of `problems`."""
+    import torch
+
+    from whylook.explainer import REFERENCE_MODELS
+    from whylook.models import load_model
+
+    given = {k: v for k, v in own.items() if v is not None}
+    wanted: list[Callable[[], Model]] = []
+    where = pick_device(device, torch)
+    if given:
+        arch = given.pop("arch", None)
+        if arch is None or "checkpoint" not in given:
+            there = ", ".join("--" + k.replace("_", "-") for k in given) or "--arch"
+            raise UsageError(
+                f"{there} describes a network of your own, which needs both --arch NAME and --checkpoint FILE; "
+                "for other models (-m) it is not needed."
+            )
+        wanted.append(lambda: load_model(arch, device=where, **given))
+    for name in names or (() if given else REFERENCE_MODELS):
+        wanted.append(lambda name=name: load_model(name, device=where))  # type: ignore[misc]
+    models: list[Model] = []
+    with progress_bar("Loading models") as progress:
+        for i, load in enumerate(wanted):
+            try:
+                models.append(load())
+            except ModelError as error:
+                problems.append(error)
+                say(str(error))
+            progress(i + 1, len(wanted), "")
+    for model in models:
+        for note in model.notes:
+            say(f"{model.name}: {note}")
+    return models
+
+
+def pick_device(name: str, torch: Any) -> str:
+    """Turn `auto` into the fastest device there is, and refuse one that is not there."""
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there = ["cuda", "cpu"]
+    elif torch.backends.mps.is_available():
+        there = ["mps", "cpu"]
+    if name == "auto":
+        return there[0]
+    if name.split(":")[0] not in there:
+        raise UsageError(f"There is no device {name!r} on this machine; there are {', '.join(there)}.")
+    return name
+
+
+def explain_all(
+    pictures: Sequence[Image],
+    models: Sequence[Model],
+    methods: Sequence[str] | None,
+    targets: Sequence[str] | None,
+    *,
+    against: str | None,
+    score: Any,
+    layer: str | None,
+    parameters: dict[str, dict[str, Any]],
+    seed: int,
+    problems: list[WhylookError],
+) -> list[Explanation]:
+    """Explain picture by picture; one that fails becomes one of `problems`, and the others go on."""
+    from whylook.errors import Unsupported
+    from whylook.explainer import DEFAULT_METHODS, explain
+
+    chosen: Any = None if not targets else ("shared" if list(targets) == ["shared"] else list(targets))
+    explanations = []
+    with progress_bar("Explaining") as progress:
+        for i, picture in enumerate(pictures):
+            try:
+                explanations.append(
+                    explain(
+                        picture, list(models), list(methods or DEFAULT_METHODS), chosen, against=against, score=score,
+                        layer=layer, parameters=parameters, seed=seed,
+                        progress=lambda done, total, what, i=i: progress(i * total + done, len(pictures) * total, what),
+                    )
+                )  # fmt: skip
+            except Unsupported as error:
+                problems.append(error)
+                say(f"{picture.name}: {error}")
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"{len(explanations)} of {len(pictures)} pictures were done; nothing was written."
+                ) from None
+    return explanations
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`METHOD.NAME=VALUE` lines as parameters by method; values are numbers where they look like numbers."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for text in settings:
+        where, equals, value = text.partition("=")
+        method, dot, name = where.partition(".")
+        if not equals or not dot:
+            raise UsageError(f"--set {text!r} is not METHOD.NAME=VALUE, as in smoothgrad.samples=50.")
+        parsed.setdefault(method.strip(), {})[name.strip()] = _value(value.strip())
+    return parsed
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def numbers(what: str, text: str, counts: Sequence[int]) -> list[float]:
+    """Numbers separated by commas, as many as one of `counts`."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in counts:
+        raise UsageError(f"--{what} {text!r} is not {' or '.join(map(str, counts))} numbers separated by commas.")
+    return values
+
+
+def show(explanation: Explanation) -> None:
+    """Print what the models said, and what each map is."""
+    rows = []
+    for name, prediction in explanation.predictions.items():
+        top = prediction.top(5)
+        rows.append((name, "\n".join(f"{r.probability:6.1%}  {r.label} ({r.index})" for r in top)))
+    table(f"{explanation.image.name}: what the models say (probabilities are not calibrated)", ("model", "top five"), rows)
+    table(
+        f"{explanation.image.name}: maps",
+        ("model", "method", "of", "grid", "seconds", ""),
+        [
+            (m.model, m.method, str(m.target), f"{m.grid[0]}×{m.grid[1]}", f"{m.seconds:.2f}", m.reason or "")
+            for m in explanation.maps
+        ],
+    )
+
+
+def finish(problems: Sequence[WhylookError], failures: int = 0) -> int:
+    """Exit code: that of the problems where they are of one kind, 6 where they are not."""
+    codes = {p.exit_code for p in problems if isinstance(p, ImageError | ModelError)}
+    if failures or len(codes) > 1 or any(not isinstance(p, ImageError | ModelError) for p in problems):
+        codes.add(6)
+    if not codes:
+        return 0
+    return codes.pop() if len(codes) == 1 else 6

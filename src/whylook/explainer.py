@@ -1,0 +1,357 @@
+"""`explain`: pictures, models and methods in; explanations out. The grouping into passes lives here."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whylook.attribution import Raw, Request, run
+from whylook.errors import Unsupported, UsageError
+from whylook.explanation import Explanation, Map, Prediction, Target
+from whylook.image import Image, load_image
+from whylook.methods import METHODS, Method
+from whylook.models import load_model
+from whylook.models.model import Model
+from whylook.targets import Score, ScoreName, resolve
+from whylook.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+REFERENCE_MODELS = ("resnet50", "vgg16", "efficientnet_b0", "mobilenet")
+DEFAULT_METHODS = ("gradient", "input-x-gradient", "grad-cam")
+Progress = Callable[[int, int, str], None]
+ClassName = int | str
+
+
+@overload
+def explain(
+    images: list[Any] | tuple[Any, ...],
+    models: Any = ...,
+    methods: str | Sequence[str] = ...,
+    targets: ClassName | Sequence[ClassName] | None = ...,
+    *,
+    score: ScoreName = ...,
+    against: ClassName | None = ...,
+    layer: str | nn.Module | None = ...,
+    parameters: Mapping[str, Mapping[str, Any]] | None = ...,
+    seed: int = ...,
+    progress: Progress | None = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    images: Any,
+    models: Any = ...,
+    methods: str | Sequence[str] = ...,
+    targets: ClassName | Sequence[ClassName] | None = ...,
+    *,
+    score: ScoreName = ...,
+    against: ClassName | None = ...,
+    layer: str | nn.Module | None = ...,
+    parameters: Mapping[str, Mapping[str, Any]] | None = ...,
+    seed: int = ...,
+    progress: Progress | None = ...,
+) -> Explanation: ...
+def explain(
+    images: Any,
+    models: Any = REFERENCE_MODELS,
+    methods: str | Sequence[str] = DEFAULT_METHODS,
+    targets: ClassName | Sequence[ClassName] | None = None,
+    *,
+    score: ScoreName = "logit",
+    against: ClassName | None = None,
+    layer: str | nn.Module | None = None,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explanation | list[Explanation]:
+    """Show where models look in pictures.
+
+    Parameters
+    ----------
+    images : a picture (`Image`, or what `load_image` takes), or a list of them.
+    models : a model (`Model`, or what `load_model` takes by name), or several; by default the four reference models.
+    methods : one or several names from `whylook methods`.
+    targets : the class explained: an index or a label, or several; None: each model's own top class; "shared": for all
+        models the class whose mean probability over the models is highest.
+    score : `logit`, `probability` or `margin`.
+    against : a second class, for "why A rather than B?".
+    layer : for CAMs, a dotted name or a module; None finds the last spatial layer of each model.
+    parameters : by method name, its own parameters, as `{"smoothgrad": {"samples": 50}}`.
+    seed : of the methods' random numbers.
+    progress : called as `progress(done, total, what)`.
+
+    Returns
+    -------
+    Explanation, or a list of them, in order, for a list of pictures.
+
+    Raises
+    ------
+    ImageError, ModelError, UsageError
+        For a picture or model that cannot be read, or an argument that cannot be right.
+    Unsupported
+        If not a single map could be made; where some can, the others are in `Explanation.failures`.
+    """
+    several = isinstance(images, list | tuple)
+    pictures = [load_image(i) for i in (images if several else [images])]
+    loaded = load_models([models] if isinstance(models, str | Model | torch.nn.Module) else list(models))
+    requests = make_requests(methods, layer, parameters)
+    job = Job(loaded, requests, targets, score, against, seed)
+    total = len(pictures) * job.units
+    done = 0
+    results = []
+    for picture in pictures:
+
+        def advance(units: int, what: str) -> None:
+            nonlocal done
+            done += units
+            if progress:
+                progress(done, total, what)
+
+        results.append(job.explain(picture, advance))
+    return results if several else results[0]
+
+
+def load_models(models: Sequence[Any]) -> list[Model]:
+    """Load each of `models`; two of the same name get numbers, so that results can be told apart."""
+    loaded = [m if isinstance(m, Model) else load_model(m) for m in models]
+    if not loaded:
+        raise UsageError("No model was given; name at least one, for example 'phantom:resnet'.")
+    names = [m.name for m in loaded]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UsageError(f"Two models are called {twice[0]!r}; give one of them another name (name=…).")
+    return loaded
+
+
+def make_requests(
+    methods: str | Sequence[str],
+    layer: str | nn.Module | None = None,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Request]:
+    """Turn method names into requests; the layer goes to the methods that read one."""
+    names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
+    if not names:
+        raise UsageError(f"No method was given; there are {', '.join(METHODS.names())}.")
+    given = dict(parameters or {})
+    if stray := [n for n in given if n not in names]:
+        raise UsageError(f"Parameters are given for {stray[0]!r}, which is not among the methods asked for.")
+    chosen = [METHODS[n] for n in names]
+    if layer is not None and not any(m.needs.layer for m in chosen):
+        raise UsageError(f"layer={layer!r} is given, but none of {', '.join(names)} reads a layer.")
+    return [Request(m, given.get(m.name, {}), layer if m.needs.layer else None) for m in chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be done with every picture; the fields are `explain`'s arguments, loaded."""
+
+    models: Sequence[Model]
+    requests: Sequence[Request]
+    targets: ClassName | Sequence[ClassName] | None
+    score: ScoreName
+    against: ClassName | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        Score(self.score, None if self.against is None else 0)  # an unknown name, or a pair that cannot be, is said now
+
+    @property
+    def units(self) -> int:
+        """Units of progress per picture."""
+        return len(self.models) * (1 + sum(r.evaluations for r in self.requests))
+
+    def explain(self, image: Image, advance: Callable[[int, str], None]) -> Explanation:
+        """Explain one picture; see `explain`."""
+        predictions: dict[str, Prediction] = {}
+        maps: list[Map] = []
+        failures: list[tuple[str, str, str]] = []
+        shared = self._shared(image) if self.targets == "shared" else None
+        for model in self.models:
+            x = model.preprocess.apply(image)[None].to(device_of(model))
+            classes = shared if shared is not None else self._classes(model)
+            against = None if self.against is None else class_index(model, self.against)
+            score = Score(self.score, against, softmax=model.head == "softmax")
+            start = perf_counter()
+            seen, results = run(
+                model.network,
+                (x,),
+                self.requests,
+                lambda logits, _, classes=classes: _choose(logits, classes),  # type: ignore[misc]
+                score,
+                seed=self.seed,
+                progress=lambda rows, name=model.name: advance(rows, name),  # type: ignore[misc]
+            )
+            together = perf_counter() - start - sum(r.seconds for r in results if isinstance(r, Raw))
+            predictions[model.name] = predict(model, seen.logits)
+            served = sum(isinstance(r, Raw) and not r.seconds for r in results) * seen.targets.shape[1]
+            for request, raw in zip(self.requests, results, strict=True):
+                if isinstance(raw, Unsupported):
+                    failures.append((model.name, request.method.name, str(raw)))
+                    continue
+                for k, index in enumerate(seen.targets[0].tolist()):
+                    seconds = raw.seconds / seen.targets.shape[1] or together / max(1, served)
+                    maps.append(self._map(image, model, request, raw, seen, k, index, score, seconds))
+            advance(1, model.name)
+        if not maps:
+            raise Unsupported(failures[0][2])
+        return Explanation(
+            image=image,
+            models={m.name: m for m in self.models},
+            predictions=predictions,
+            maps=tuple(maps),
+            failures=tuple(failures),
+            provenance=provenance(self.seed),
+        )
+
+    def _map(
+        self, image: Image, model: Model, request: Request, raw: Raw, seen: Trace, k: int, index: int, score: Score,
+        seconds: float,
+    ) -> Map:  # fmt: skip
+        method = request.method
+        values = raw.values[0] if isinstance(raw.values, tuple) else raw.values
+        array = one_map(values[0, k], method)
+        against = score.against
+        return Map(
+            values=array,
+            method=method.name,
+            model=model.name,
+            target=Target(
+                index, model.label(index), score.name, against, None if against is None else model.label(against)
+            ),
+            signed=method.signed,
+            parameters=request.parameters,
+            geometry=model.preprocess.geometry(image),
+            layer=raw.layer.name if raw.layer else None,
+            seed=self.seed if method.seeded else None,
+            seconds=seconds,
+            passes={"forward": raw.forwards, "backward": raw.backwards},
+            reason=why_empty(array, method, seen, raw, k),
+        )
+
+    def _classes(self, model: Model) -> list[int] | None:
+        if self.targets is None:
+            return None
+        wanted = self.targets if isinstance(self.targets, list | tuple) else [cast("ClassName", self.targets)]
+        return [class_index(model, t) for t in wanted]
+
+    def _shared(self, image: Image) -> list[int]:
+        """The class with the highest mean probability over all models."""
+        means = []
+        for model in self.models:
+            x = model.preprocess.apply(image)[None].to(device_of(model))
+            seen, _ = run(model.network, (x,), [], lambda logits, _: _choose(logits, None), Score(), seed=self.seed)
+            means.append(model.probabilities(seen.logits)[0].double().cpu())
+        sizes = {len(m) for m in means}
+        if len(sizes) > 1 or len({m.labels for m in self.models if m.labels is not None}) > 1:
+            raise UsageError(
+                "The models do not have the same classes, so none can be shared; "
+                "leave targets out to explain each model's own top class."
+            )
+        return [int(torch.stack(means).mean(0).argmax())]
+
+
+def _choose(logits: Tensor, classes: list[int] | None) -> Tensor:
+    return resolve(None if classes is None else [classes] * logits.shape[0], logits)
+
+
+def predict(model: Model, logits: Tensor) -> Prediction:
+    """Prediction from logits [1, classes]."""
+    probabilities = model.probabilities(logits)[0].float().cpu().numpy()
+    labels = tuple(model.label(i) for i in range(logits.shape[1]))
+    return Prediction(logits[0].float().cpu().numpy(), probabilities, labels)
+
+
+def class_index(model: Model, name: ClassName) -> int:
+    """Index of a class given as an index or a label (any case; a part of a label, if only one has it).
+
+    Raises
+    ------
+    UsageError
+        If no class, or more than one, is meant.
+    """
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return int(name)
+    text = str(name).strip().lower()
+    if text.lstrip("-").isdigit():
+        return int(text)
+    if model.labels is None:
+        raise UsageError(f"{model.name} has no labels, so the target {name!r} must be given as a class index.")
+    labels = [label.lower() for label in model.labels]
+    hits = [i for i, label in enumerate(labels) if label == text]
+    hits = hits or [i for i, label in enumerate(labels) if text in [part.strip() for part in label.split(",")]]
+    hits = hits or [i for i, label in enumerate(labels) if text in label]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        some = ", ".join(f"{model.labels[i]} ({i})" for i in hits[:6])
+        raise UsageError(f"The target {name!r} fits {len(hits)} classes of {model.name}: {some}; give the index.")
+    from difflib import get_close_matches
+
+    near = [model.labels[labels.index(n)] for n in get_close_matches(text, labels, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "give its index."
+    raise UsageError(f"{model.name} has no class {name!r}; {hint}")
+
+
+def one_map(values: Tensor, method: Method) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Float32 [h', w'] from one map [h', w'], or from input-space values [c, h, w] as the method says."""
+    if values.ndim == 3 and method.channels is not None:
+        values = values.sum(0) if method.channels == "sum" else values.abs().amax(0)
+    if values.ndim != 2:
+        raise Unsupported(f"{method.name} gives a map of shape {tuple(values.shape)}; pictures need two axes.")
+    return values.float().cpu().numpy()
+
+
+def why_empty(
+    array: np.ndarray[Any, np.dtype[np.float32]], method: Method, seen: Trace, raw: Raw, k: int
+) -> str | None:
+    """Why a map shows nothing, in a sentence, or None where it shows something."""
+    if not np.isfinite(array).all():
+        return "The map is not finite: the network's activations or gradients overflow for this picture."
+    if array.any():
+        return None
+    gradient = None
+    if raw.layer is not None and raw.layer.name in seen.gradients:
+        gradient = seen.gradients[raw.layer.name][k]
+    elif seen.input_gradients:
+        gradient = seen.input_gradients[0][k]
+    if gradient is not None and not bool(gradient.any()):
+        return (
+            "The map is zero: the score's gradient is zero everywhere, because the score is saturated "
+            "or does not depend on what was read."
+        )
+    if raw.layer is not None and not bool(seen.activations[raw.layer.name].any()):
+        return f"The map is zero: nothing is active in layer {raw.layer.name} for this picture."
+    if raw.layer is not None:
+        return "The map is zero: everything in the layer speaks against the target, and the method shows only what is for it."
+    return "The map is zero: the score reacts to nothing in this picture."
+
+
+def device_of(model: Model) -> torch.device:
+    """Where the model's weights are."""
+    first = next(iter(model.network.parameters()), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def provenance(seed: int) -> dict[str, Any]:
+    """Versions, platform and seed, for the record."""
+    from whylook import __version__
+
+    packages = {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow")}
+    return {
+        "whylook": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **packages,
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+    }
+

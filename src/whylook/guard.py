@@ -1,0 +1,66 @@
+"""Hands a network over for measuring and takes it back exactly as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
+    """Run the body with `network` in eval mode, its parameters frozen and its randomness seeded; put everything back.
+
+    Restored, whatever happens inside: `training` of every module, `requires_grad` and `.grad` of every parameter,
+    buffers (the tensors and their values) and the global random state. Gradients can be taken inside even where the
+    caller is under `no_grad` or `inference_mode`; autocast is off.
+
+    Parameters
+    ----------
+    network : the module.
+    device : of its inputs; that device's random state is protected too.
+    seed : of the randomness a network may have of its own (dropout that is always on).
+    """
+    modules = list(network.modules())
+    training = [module.training for module in modules]
+    parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
+    flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        buffers = [(m, n, b, b.clone()) for m in modules for n, b in m._buffers.items() if b is not None]
+        try:
+            torch.manual_seed(seed)
+            # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
+            torch.backends.mha.set_fastpath_enabled(False)
+            network.eval()
+            for module, name, p in parameters:
+                if p.is_inference():  # made under inference_mode: autograd may not save it, so a copy stands in
+                    module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
+                else:
+                    p.requires_grad_(False)
+            for module, name, buffer, value in buffers:
+                if buffer.is_inference():
+                    module._buffers[name] = value.clone()
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            for module, name, p in parameters:
+                module._parameters[name] = p
+            for p, requires_grad, grad in flags:
+                if not p.is_inference():
+                    p.requires_grad_(requires_grad)
+                p.grad = grad
+            for module, name, buffer, value in buffers:
+                module._buffers[name] = buffer
+                if not torch.equal(buffer, value):
+                    with torch.no_grad():
+                        buffer.copy_(value)
+            for module, flag in zip(modules, training, strict=True):
+                module.training = flag
+

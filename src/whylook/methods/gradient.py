@@ -1,0 +1,102 @@
+"""Gradients of the score by the input: plain, times the input, and averaged over noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from whylook.errors import UsageError
+from whylook.methods.method import Needs, method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from whylook.probe import Inputs, Noise
+
+
+@method(
+    "gradient",
+    needs=Needs(gradient=True),
+    signed=False,
+    paper="arXiv:1312.6034",
+    formula="max over channels of |∂S/∂x|",
+    cost="1 forward, 1 backward",
+    limits="Noisy, because it sees only an infinitely small step; vanishes where the score saturates. "
+    "In the space of the normalized input: a channel with a small standard deviation weighs less.",
+    prefer="As the first look, and as the reference that other maps are compared with.",
+)
+def gradient(g: Tensor) -> Tensor:
+    """How strongly the score reacts to a small change of each pixel.
+
+    Parameters
+    ----------
+    g : [n, c, *spatial], gradient of the score by the normalized input.
+
+    Returns
+    -------
+    [n, *spatial], 0 or more, in score units per unit of normalized input; where the input has no channels ([n, d]),
+    the absolute value.
+    """
+    return g.abs().amax(1) if g.ndim > 2 else g.abs()
+
+
+@method(
+    "input-x-gradient",
+    needs=Needs(gradient=True),
+    signed=True,
+    channels="sum",
+    paper="arXiv:1605.01713",
+    formula="x · ∂S/∂x",
+    cost="1 forward, 1 backward",
+    limits="Zero wherever the normalized input is zero, whatever the network does there: "
+    "its baseline is the training set's mean color, not black.",
+    prefer="Where the score is near linear in the input; exact for a linear model.",
+)
+def input_x_gradient(x: Tensor, g: Tensor) -> Tensor:
+    """First-order share of each input value in the score, measured from zero in normalized space.
+
+    Parameters
+    ----------
+    x, g : [n, …], the normalized input and the gradient of the score by it.
+
+    Returns
+    -------
+    [n, …], signed, in score units.
+    """
+    return x * g
+
+
+@method(
+    "smoothgrad",
+    needs=Needs(probe=True),
+    signed=False,
+    channels="abs-max",
+    paper="arXiv:1706.03825",
+    formula="mean of ∂S/∂x over x + noise · (max x − min x) · N(0, 1)",
+    cost="`samples` forwards and backwards",
+    limits="Shows the average reaction to noisy versions of the picture, which the network may never have been trained "
+    "on; the noise level decides how smooth it looks.",
+    prefer="Where the plain gradient is too noisy to read.",
+)
+def smoothgrad(
+    x: Inputs, gradients: Callable[[Inputs], Inputs], *, samples: int = 25, noise: float = 0.15, rng: Noise
+) -> Inputs:
+    """Gradient averaged over noisy copies of the input.
+
+    Parameters
+    ----------
+    x : [1, …], one row of the input (or a tuple, for several inputs).
+    gradients : batch [b, …] -> [k, b, …].
+    samples : number of noisy copies, 1 or more.
+    noise : standard deviation as a fraction of the row's range (max − min), 0 or more; the paper uses 0.1 to 0.2.
+
+    Returns
+    -------
+    [k, …], signed, in score units per unit of normalized input.
+    """
+    from whylook.probe import each
+
+    if samples < 1 or noise < 0:
+        raise UsageError(f"smoothgrad needs samples of 1 or more and noise of 0 or more, not {samples} and {noise}.")
+    noisy = each(lambda v: v + noise * (v.max() - v.min()) * rng.normal(samples, v), x)
+    return each(lambda g: g.mean(1), gradients(noisy))

@@ -1,0 +1,139 @@
+"""What a method is: a pure function and the facts about it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from whylook.errors import UsageError
+from whylook.registry import Registry
+
+# The names a method's positional arguments may have, by what must be asked for to get them.
+_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method is given.
+
+    Parameters
+    ----------
+    gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
+    layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
+        method returns one map per target, [k, …].
+    """
+
+    gradient: bool = False
+    layer: bool = False
+    probe: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """An attribution method.
+
+    Parameters
+    ----------
+    name : in kebab case, as the papers write it.
+    function : the mathematics: tensors in, tensor out.
+    needs : what it is given.
+    arguments : names of its positional arguments.
+    parameters : its own parameters and their defaults.
+    family : `gradient`, `cam`, …
+    signed : whether the finished map's negative values are evidence against the target.
+    channels : how input-space values become one map: `sum` or `abs-max` over the channels, or None.
+    paper : arXiv id or DOI.
+    formula, cost, limits, prefer : one sentence each: what it computes, what it costs in passes, where it misleads,
+        when to take it.
+    seeded : whether it draws random numbers.
+    class_specific : whether the map depends on the target.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    needs: Needs
+    arguments: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    family: str
+    signed: bool
+    channels: Literal["sum", "abs-max"] | None
+    paper: str
+    formula: str
+    cost: str
+    limits: str
+    prefer: str
+    seeded: bool
+    class_specific: bool
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def fill(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete `parameters` with the defaults; one that the method does not have raises `UsageError`."""
+        for name in parameters:
+            if name not in self.parameters:
+                has = ", ".join(self.parameters) or "none of its own"
+                raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
+        return {**self.parameters, **parameters}
+
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def method(
+    name: str,
+    *,
+    needs: Needs,
+    signed: bool,
+    paper: str,
+    formula: str,
+    cost: str,
+    limits: str,
+    prefer: str,
+    channels: Literal["sum", "abs-max"] | None = None,
+    class_specific: bool = True,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as an attribution method; see `Method` for the facts.
+
+    The function's positional arguments are what it is given (see `Needs`; `rng` among the keyword-only ones asks for
+    seeded random numbers), its other keyword-only arguments are its parameters, and the module's name is its family.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function).parameters.values()
+        arguments = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
+        own = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
+        supplied = {a for need, names in _SUPPLIED.items() if getattr(needs, need) for a in names}
+        if unknown := [a for a in arguments if a not in supplied]:
+            raise TypeError(f"method {name!r}: nothing it needs supplies {unknown}; needs give {sorted(supplied)}")
+        if clash := [p for p in own if p in ENGINE_PARAMETERS]:
+            raise TypeError(f"method {name!r}: {clash} are the engine's parameters")
+        METHODS.add(
+            name,
+            Method(
+                name=name,
+                function=function,
+                needs=needs,
+                arguments=arguments,
+                parameters={k: v for k, v in own.items() if k != "rng"},
+                family=function.__module__.rsplit(".", 1)[-1],
+                signed=signed,
+                channels=channels,
+                paper=paper,
+                formula=formula,
+                cost=cost,
+                limits=limits,
+                prefer=prefer,
+                seeded="rng" in own,
+                class_specific=class_specific,
+            ),
+        )
+        return function
+
+    return register

@@ -1,0 +1,142 @@
+"""Trains the embedded networks from nothing and measures them: `python -m whylook.phantom.train`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from whylook.phantom import weights
+from whylook.phantom.data import dataset
+from whylook.phantom.inputs import batch
+from whylook.phantom.measure import Exam, exam, measure
+from whylook.phantom.networks import build
+from whylook.phantom.page import write_table
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: AdamW with a one-cycle learning rate, cross-entropy, no augmentation."""
+
+    images: int = 3000
+    epochs: int = 5
+    batch: int = 32
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.01
+
+
+def train(family: str, x: Tensor, y: Tensor, seed: int, recipe: Recipe) -> nn.Module:
+    """Return a trained network in eval mode.
+
+    Parameters
+    ----------
+    family : one of `weights.FAMILIES`.
+    x, y : inputs [n, 1, 64, 64] and labels [n].
+    seed : of the initial weights and of the order of the pictures.
+    recipe : how.
+    """
+    torch.manual_seed(seed)
+    network = build(family).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = recipe.epochs * -(-len(x) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
+    for _ in range(recipe.epochs):
+        for rows in torch.randperm(len(x)).split(recipe.batch):
+            loss = nn.functional.cross_entropy(network(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return network.to(memory_format=torch.contiguous_format).eval()
+
+
+def typical(kind: str, rows: Sequence[dict[str, Any]]) -> int:
+    """Index of the row to ship: the median by the marker's drop (shortcut) or by accuracy (clean), not the best.
+
+    Ties are broken by the drop when the lesion is taken away; of an even number the lower of the middle two is taken.
+    """
+
+    def rank(i: int) -> tuple[float, float]:
+        drop = rows[i]["drop"]
+        first = drop["marker"]["mean"] if kind == "shortcut" else rows[i]["accuracy"]["independent"]
+        return first, drop["lesion"]["mean"]
+
+    return sorted(range(len(rows)), key=rank)[(len(rows) - 1) // 2]
+
+
+def run(recipe: Recipe, seeds: int, families: Sequence[str], folder: Path, test: Exam) -> dict[str, Any]:
+    """Train every network `seeds` times, write the typical ones and the table; return the table."""
+    networks = {}
+    for kind in weights.KINDS:
+        drawn = list(dataset(kind, recipe.images, "train"))
+        x, y = batch(drawn), torch.tensor([p.label for p in drawn])
+        for family in families:
+            states, rows = [], []
+            for seed in range(seeds):
+                began = time.perf_counter()
+                network = _rounded(train(family, x, y, seed, recipe))
+                rows.append({"seed": seed, **measure(network, test)})
+                states.append(network.state_dict())
+                _say(f"{family} {kind} {json.dumps(rows[-1])} {time.perf_counter() - began:.0f} s")
+            best = typical(kind, rows)
+            name = family if kind == "clean" else f"{family}-{kind}"
+            save_file(_halves(states[best]), folder / f"{name}.safetensors")
+            networks[name] = {
+                "family": family,
+                "kind": kind,
+                "parameters": sum(p.numel() for p in build(family).parameters()),
+                "shipped": rows[best]["seed"],
+                "seeds": rows,
+            }
+    sizes = {"test_images": len(test.sets["aligned"][1]), "quadruples": len(test.labels)}
+    ordered = {name: networks[name] for name in weights.NAMES if name in networks}
+    return {"recipe": asdict(recipe), **sizes, "networks": ordered}
+
+
+def _halves(state: State) -> State:
+    """Weights as they are stored: floats in half precision."""
+    return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def _rounded(network: nn.Module) -> nn.Module:
+    """Round the weights to what is stored, so that what is measured is what is shipped."""
+    network.load_state_dict({key: value.float() if value.dtype == torch.float16 else value
+                             for key, value in _halves(network.state_dict()).items()})
+    return network
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m whylook.phantom.train", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="trainings per network; the typical one is kept")
+    parser.add_argument("--family", action="append", choices=weights.FAMILIES, help="only this one; can be repeated")
+    parser.add_argument("--output", type=Path, default=weights.FOLDER, help="folder for weights and table.json")
+    asked = parser.parse_args(arguments)
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    families = [f for f in weights.FAMILIES if asked.family is None or f in asked.family]
+    table = run(Recipe(), asked.seeds, families, asked.output, exam())
+    (asked.output / "table.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_table(table)
+
+
+if __name__ == "__main__":
+    main()

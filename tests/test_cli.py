@@ -1,0 +1,204 @@
+"""The command line: one sentence per error, exit codes, one JSON document, and nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pil
+
+from whylook.cli import run
+
+MODEL = ["-m", "phantom:resnet"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Pil.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def sentence_of(capsys: pytest.CaptureFixture[str]) -> str:
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return err
+
+
+def test_explain_writes_everything(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(["explain", str(photo), *MODEL, "-m", "phantom:vgg", "-o", str(out)]) == 0
+    assert {p.name for p in out.iterdir()} == {"report.html", "figure.png", "maps.npz", "result.json"}
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    assert result["schema"] == "whylook/1"
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_json_is_one_document_on_standard_output(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(["explain", str(photo), *MODEL, "-o", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "result.json").read_text("utf-8"))
+    for command in (["methods"], ["models"], ["methods", "grad-cam"]):
+        assert run([*command, "--json"]) == 0
+        json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain"], "PHOTO"),
+        (["explian"], "explian"),
+        (["explain", "PHOTO", "--foo"], "--foo"),
+        (["explain", "PHOTO", "-x", "grad-camm", *MODEL], "did you mean grad-cam"),
+        (["explain", "PHOTO", "-t", "bicycle", *MODEL], "has no class 'bicycle'"),
+        (["explain", "PHOTO", "-t", "9", *MODEL], "classes 0 to 3"),
+        (["explain", "PHOTO", "--set", "samples=3", *MODEL], "METHOD.NAME=VALUE"),
+        (["explain", "PHOTO", "--set", "smoothgrad.samples=3", *MODEL], "not among the methods"),
+        (["explain", "PHOTO", "-x", "smoothgrad", "--set", "smoothgrad.samples=0", *MODEL], "samples of 1 or more"),
+        (["explain", "PHOTO", "--window", "1", *MODEL], "not 2 numbers"),
+        (["explain", "PHOTO", "--device", "cuda:9", *MODEL], "no device"),
+        (["explain", "PHOTO", "--checkpoint", "w.pth"], "needs both --arch NAME and --checkpoint FILE"),
+        (["explain", "PHOTO", "--mean", "0.5", *MODEL], "--mean describes a network of your own"),
+        (["explain", "PHOTO", *MODEL, *MODEL], "Two models are called"),
+        (["methods", "gradcam"], "did you mean"),
+    ],
+)
+def test_wrong_usage_is_2(
+    arguments: list[str], message: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if "cuda:9" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.chdir(tmp_path)
+    assert run([str(photo) if a == "PHOTO" else a for a in arguments]) == 2
+    assert message in sentence_of(capsys)
+    assert not (tmp_path / "whylook-out").exists()
+
+
+def test_pictures_that_cannot_be_read_are_3_and_the_others_are_done(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:500])
+    (tmp_path / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 100)
+    bad = [tmp_path / n for n in ("text.jpg", "empty.png", "cut.png", "scan.dcm", "missing.png")] + [tmp_path]
+    out = tmp_path / "out"
+    assert run(["explain", *map(str, bad), str(photo), *MODEL, "-o", str(out)]) == 3
+    err = sentence_of(capsys)
+    for path in bad:
+        assert sum(path.name in line for line in err.splitlines()) >= 1, path.name
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    assert len(result["images"]) == 1
+    assert run(["explain", *map(str, bad), *MODEL, "-o", str(tmp_path / "none")]) == 3
+    assert not (tmp_path / "none").exists()
+
+
+def test_models_that_are_not_to_be_had_are_4_and_the_others_are_done(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(["explain", str(photo), "-m", "phantom:alexnet", *MODEL, "-o", str(out)]) == 4
+    assert "phantom" in sentence_of(capsys)
+    assert (out / "result.json").is_file()
+    assert run(["explain", str(photo), "-m", "phantom:alexnet", "-o", str(tmp_path / "none")]) == 4
+    torch.save(torch.nn.Linear(3, 3), tmp_path / "whole.pth")
+    assert run(["explain", str(photo), "--arch", "resnet18", "--checkpoint", str(tmp_path / "whole.pth")]) == 4
+    assert "state_dict" in sentence_of(capsys)
+    # Of several kinds: 6.
+    assert run(["explain", str(photo), "nothere.png", "-m", "phantom:alexnet", *MODEL, "-o", str(out)]) == 6
+
+
+def test_single_maps_that_cannot_be_made_are_6(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_net.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    torch.save(__import__("own_net").make().state_dict(), tmp_path / "own.pth")
+    arguments = ["explain", str(photo), "--arch", "own_net:make", "--checkpoint", str(tmp_path / "own.pth"),
+                 "--mean", "0.5", "--std", "0.5", "--input-size", "32", "-o", str(tmp_path / "out")]  # fmt: skip
+    assert run([*arguments, "-x", "gradient", "-x", "grad-cam"]) == 6
+    assert "no layer with a spatial output" in sentence_of(capsys)
+    assert (tmp_path / "out" / "result.json").is_file()
+    assert run([*arguments, "-x", "gradient"]) == 0
+
+
+def test_an_unwritable_folder_is_a_sentence(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run(["explain", str(photo), *MODEL, "-o", str(tmp_path / "file")]) == 2
+    assert "file" in sentence_of(capsys)
+
+
+def test_an_error_nobody_expected_is_a_sentence_too(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import whylook.image
+
+    monkeypatch.setattr(whylook.image, "load_image", lambda *a, **k: 1 / 0)
+    assert run(["explain", str(photo), *MODEL]) == 1
+    assert "ZeroDivisionError" in sentence_of(capsys)
+    assert run(["explain", str(photo), *MODEL], debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_and_lists_import_no_torch() -> None:
+    code = (
+        "import sys\nfrom whylook.cli import run\n"
+        "for a in (['--help'], ['explain', '--help'], ['methods'], ['models'], ['--version']): assert run(a) == 0, a\n"
+        "assert not {'torch', 'timm', 'torchvision', 'matplotlib'} & set(sys.modules), 'heavy import'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+WAITS = """
+import pathlib, time, torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(3, 2)
+    def forward(self, x):
+        if len(x) == 1 and x.requires_grad:  # the pass itself, not a look at the network while it is loaded
+            pathlib.Path(READY).touch()
+            time.sleep(100)
+        return self.fc(x.mean((2, 3)))
+def make():
+    return Net()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_in_the_middle_leaves_no_result(photo: Path, tmp_path: Path) -> None:
+    out, ready = tmp_path / "out", tmp_path / "ready"
+    (tmp_path / "waits.py").write_text(WAITS.replace("READY", repr(str(ready))))
+    (tmp_path / "model.toml").write_text(
+        'arch = "waits:make"\ncheckpoint = "w.pth"\nmean = 0.5\nstd = 0.5\ninput_size = 8\n'
+    )
+    torch.save({"fc.weight": torch.ones(2, 3), "fc.bias": torch.zeros(2)}, tmp_path / "w.pth")
+    command = [sys.executable, "-m", "whylook", "explain", str(photo), "-m", str(tmp_path / "model.toml"),
+               "-x", "gradient", "-o", str(out)]  # fmt: skip
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    until = time.monotonic() + 120
+    while not ready.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert ready.exists(), err
+    assert process.returncode == 130, err
+    assert "Interrupted. 0 of 1 pictures were done; nothing was written." in err
+    assert "Traceback" not in err
+    assert not out.exists()

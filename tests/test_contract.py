@@ -1,0 +1,259 @@
+"""What every method must pass, over the registry: a new method is tested here without another edit."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import whylook
+from references import REFERENCES
+from toys import NAMES, Toy, batch, build
+from whylook.methods import METHODS, Method
+
+FEW = {"samples": 3}
+METHOD_NAMES = METHODS.names()
+
+
+def few(method: Method) -> dict[str, int]:
+    """Parameters that make a sampling method cheap."""
+    return {k: v for k, v in FEW.items() if k in method.parameters}
+
+
+def attribute(toy: nn.Module, x: object, name: str, targets: object = None, **more: object) -> torch.Tensor:
+    layer = {"layer": toy.ask} if METHODS[name].needs.layer and toy.ask else {}
+    return whylook.attribute(toy, x, name, targets, **few(METHODS[name]), **layer, **more)
+
+
+def state(network: nn.Module) -> list[object]:
+    """Everything of a network that a method could change."""
+    return [
+        *((n, p.detach().clone(), p.requires_grad, p.grad) for n, p in network.named_parameters()),
+        *((n, b.clone()) for n, b in network.named_buffers()),
+        *((n, m.training, getattr(m, "inplace", None), len(m._forward_hooks), len(m._backward_hooks),
+           len(m._forward_pre_hooks), id(m)) for n, m in network.named_modules()),
+    ]  # fmt: skip
+
+
+def same(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a, b)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(i, j) for i, j in zip(a, b, strict=True))
+    return a == b
+
+
+@pytest.mark.parametrize("toy_name", NAMES)
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_agrees_with_a_dense_float64_reference(name: str, toy_name: str) -> None:
+    toy, method = build(toy_name), METHODS[name]
+    x = batch(toy)
+    for target in (0, toy.classes - 1):
+        ours = attribute(toy, x, name, target)
+        for row in range(2):
+            reference = torch.as_tensor(REFERENCES[name](toy, x[row : row + 1], target, **few(method)))
+            torch.testing.assert_close(ours[row], reference, rtol=1e-6, atol=1e-12)
+        assert ours.dtype == torch.float64
+
+
+def test_the_references_tell_methods_and_targets_apart() -> None:
+    # A reference that returned zeros, or its input, would agree with anything that does the same.
+    toy = build("flatten-head")
+    x = batch(toy, 1)
+    maps = {n: torch.as_tensor(r(toy, x, 1)) for n, r in REFERENCES.items() if n not in ("smoothgrad", "input-x-gradient")}
+    for name, values in maps.items():
+        assert values.abs().sum() > 0
+        others = [v for n, v in maps.items() if n != name and v.shape == values.shape]
+        assert not any(torch.allclose(values, v) for v in others), name
+
+
+@pytest.mark.parametrize("toy_name", NAMES)
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_the_network_is_bit_identical_afterwards(name: str, toy_name: str) -> None:
+    toy = build(toy_name).train()
+    toy.features.eval()  # a mixture, as when a backbone is frozen: each module gets its own flag back
+    for p in toy.parameters():
+        p.grad = torch.ones_like(p)
+    before = copy.deepcopy(state(toy))
+    ids = [id(m) for m in toy.modules()]
+    grads = [p.grad for p in toy.parameters()]
+    attribute(toy, batch(toy), name, 0)
+    after = state(toy)
+    assert ids == [id(m) for m in toy.modules()]
+    assert all(a is b for a, b in zip(grads, (p.grad for p in toy.parameters()), strict=True))
+    assert same([e[:-1] if isinstance(e[-1], int) else e for e in before],
+                [e[:-1] if isinstance(e[-1], int) else e for e in after])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_the_network_is_put_back_when_it_fails(name: str) -> None:
+    class Breaks(nn.Module):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            Breaks.calls += 1
+            if Breaks.calls == 2 or not METHODS[name].needs.layer:  # the first call is the search for the layer
+                raise RuntimeError("boom")
+            return x
+
+    toy = build("batch-norm").train()
+    toy.head = nn.Sequential(Breaks(), *toy.head)
+    before = [m.training for m in toy.modules()]
+    with pytest.raises(RuntimeError, match="boom"):
+        attribute(toy, batch(toy), name, 0)
+    assert [m.training for m in toy.modules()] == before
+    assert all(p.requires_grad for p in toy.parameters())
+    assert not any(m._forward_hooks for m in toy.modules())
+
+
+@pytest.mark.parametrize("toy_name", ["plain", "tokens", "batch-norm"])
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_works_where_gradients_are_off(name: str, toy_name: str) -> None:
+    toy = build(toy_name)
+    x = batch(toy)
+    expected = attribute(toy, x, name, 1)
+    with torch.no_grad():
+        assert torch.equal(attribute(toy, x, name, 1), expected)
+    with torch.inference_mode():
+        assert torch.equal(attribute(toy, x, name, 1).clone(), expected)
+        inference_x = x.clone()
+        assert torch.equal(attribute(toy, inference_x, name, 1).clone(), expected)
+        inference_toy = copy.deepcopy(toy)
+    assert torch.equal(attribute(inference_toy, inference_x, name, 1), expected)
+
+
+@pytest.mark.parametrize("toy_name", NAMES)
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_rows_classes_and_company_change_nothing(name: str, toy_name: str) -> None:
+    toy = build(toy_name)
+    x = batch(toy, 3)
+    together = attribute(toy, x, name, [[0, 1], [1, 0], [0, 1]])
+    assert together.shape[:2] == (3, 2)
+    for row in range(3):
+        alone = attribute(toy, x[row : row + 1], name, 1)
+        torch.testing.assert_close(together[row, 1 if row != 1 else 0], alone[0], rtol=1e-6, atol=1e-12)
+    assert torch.equal(attribute(toy, x, name, [[1], [1], [1]])[:, 0], attribute(toy, x, name, 1))
+    assert torch.equal(attribute(toy, x, name, [1, 0, 1]), together[torch.arange(3), [1, 1, 1]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("toy_name", NAMES)
+def test_in_company_and_alone_are_bit_equal(toy_name: str, dtype: torch.dtype) -> None:
+    from whylook.attribution import Request, run
+    from whylook.targets import Score, resolve
+
+    toy = build(toy_name).to(dtype)
+    x = batch(toy).to(dtype)
+
+    def go(names: tuple[str, ...]) -> list[torch.Tensor]:
+        requests = [
+            Request(METHODS[n], few(METHODS[n]), toy.ask if METHODS[n].needs.layer else None) for n in names
+        ]
+        _, raws = run(toy, (x,), requests, lambda z, one: resolve([[0, 1], [1, 0]], z, one), Score())
+        return [r.values[0] if isinstance(r.values, tuple) else r.values for r in raws]
+
+    together = go(METHOD_NAMES)
+    for name, values in zip(METHOD_NAMES, together, strict=True):
+        assert torch.equal(go((name,))[0], values), name
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_same_seed_same_map_and_the_global_generator_is_left_alone(name: str) -> None:
+    toy = build("plain")
+    x = batch(toy)
+    torch.manual_seed(7)
+    expected_next = torch.rand(3)
+    torch.manual_seed(7)
+    first = attribute(toy, x, name, 0, seed=3)
+    assert torch.equal(torch.rand(3), expected_next)
+    assert torch.equal(attribute(toy, x, name, 0, seed=3), first)
+    if METHODS[name].seeded:
+        assert not torch.equal(attribute(toy, x, name, 0, seed=4), first)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_dropout_that_is_always_on_follows_the_seed(name: str) -> None:
+    class Always(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.dropout(x, 0.5, training=True)
+
+    toy = build("plain")
+    toy.head = nn.Sequential(Always(), *toy.head)
+    x = batch(toy)
+    assert torch.equal(attribute(toy, x, name, 0, seed=1), attribute(toy, x, name, 0, seed=1))
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_flipping_the_input_flips_the_map(name: str) -> None:
+    # A network that commutes with the flip: symmetric kernels, stride 1, global average pooling.
+    toy = build("functional")
+    for conv in (toy.features.a, toy.features.b):
+        conv.stride = (1, 1)
+        conv.weight.data = (conv.weight.data + conv.weight.data.flip(3)) / 2
+    x = batch(toy, 1)
+    noise = {"noise": 0.0} if "noise" in METHODS[name].parameters else {}
+    flipped = attribute(toy, x.flip(3), name, 0, **noise)
+    straight = attribute(toy, x, name, 0, **noise)
+    torch.testing.assert_close(flipped, straight.flip(-1), rtol=1e-6, atol=1e-12)
+    assert not torch.allclose(straight, straight.flip(-1))
+
+
+@pytest.mark.parametrize("constant", ["detached", "zero-head"])
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_constant_network_gives_a_zero_map(name: str, constant: str) -> None:
+    class Detach(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.detach() * 0 + 1
+
+    toy = build("plain")
+    if constant == "detached":
+        toy.head = nn.Sequential(Detach(), *toy.head)
+        toy.ask = "features"  # by itself it would read the constant layer behind the break
+    else:
+        nn.init.zeros_(toy.head[2].weight)
+    values = attribute(toy, batch(toy), name, 0)
+    assert not values.any() or not METHODS[name].class_specific
+
+
+@pytest.mark.parametrize("bad", [5, -1, 5000])
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_class_that_does_not_exist_names_the_range(name: str, bad: int) -> None:
+    toy = build("plain")
+    with pytest.raises(ValueError, match=rf"Class {bad} does not exist: the network has classes 0 to 4"):
+        attribute(toy, batch(toy), name, bad)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_unsigned_means_no_negative_values(name: str) -> None:
+    method = METHODS[name]
+    for toy_name in NAMES:
+        toy = build(toy_name)
+        values = attribute(toy, batch(toy), name, 1)
+        if not method.signed and method.channels is None:
+            assert values.min() >= 0
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_facts_are_complete(name: str) -> None:
+    method: Method = METHODS[name]
+    assert name in REFERENCES, "every method needs a dense reference in tests/references.py"
+    assert method.paper.startswith(("arXiv:", "doi:"))
+    for fact in (method.summary, method.formula, method.cost, method.limits, method.prefer):
+        assert len(fact) > 5
+    assert "Returns" in (method.function.__doc__ or ""), "say shape and range of what comes back"
+
+
+def shape_of(toy: Toy, name: str) -> tuple[int, ...]:
+    return tuple(attribute(toy, batch(toy, 1), name, 0).shape)
+
+
+@pytest.mark.parametrize("toy_name", NAMES)
+def test_shapes_are_as_promised(toy_name: str) -> None:
+    toy = build(toy_name)
+    grid = toy.grid(toy.features(batch(toy, 1))).shape[2:]
+    for name in METHOD_NAMES:
+        shape = shape_of(toy, name)
+        if METHODS[name].needs.layer:
+            assert shape == (1, *grid), name
+        else:
+            assert shape == ((1, 16, 16) if name == "gradient" else (1, 3, 16, 16)), name
