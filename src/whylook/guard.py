@@ -34,9 +34,17 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
-        buffers = [(m, n, b, b.clone()) for m in modules for n, b in m._buffers.items() if b is not None]
+        buffers = [
+            (m, n, b, b.clone(), None if b.is_inference() else b._version)
+            for m in modules
+            for n, b in m._buffers.items()
+            if b is not None
+        ]
         try:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would seed every other device, too
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
             # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
             torch.backends.mha.set_fastpath_enabled(False)
             network.eval()
@@ -46,8 +54,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 else:
                     p.requires_grad_(False)
-            for module, name, buffer, value in buffers:
-                if buffer.is_inference():
+            for module, name, buffer, value, version in buffers:
+                if version is None:
                     module._buffers[name] = value.clone()
             yield
         finally:
@@ -58,10 +66,10 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 if not p.is_inference():
                     p.requires_grad_(requires_grad)
                 p.grad = grad
-            for module, name, buffer, value in buffers:
+            for module, name, buffer, value, version in buffers:
                 if module._buffers[name] is not buffer:
                     module._buffers[name] = buffer
-                if not torch.equal(buffer, value):
+                if version is not None and buffer._version != version:
                     with torch.no_grad():
                         buffer.copy_(value)
             for module, flag in zip(modules, training, strict=True):

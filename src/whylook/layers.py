@@ -107,12 +107,19 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     found = _FOUND.setdefault(network, {})
     key = (wanted, *(tuple(x.shape[1:]) for x in inputs))
     known = found.get(key)
-    if known is not None and dict(network.named_modules()).get(known.name) is known.module:
+    if known is not None and _still_there(network, known):
         return known
     layer_found, lasting = _search(network, tuple(x[:1] for x in inputs), wanted)
     if lasting:
         found[key] = layer_found
     return layer_found
+
+
+def _still_there(network: nn.Module, layer: Layer) -> bool:
+    try:
+        return network.get_submodule(layer.name) is layer.module
+    except AttributeError:
+        return False
 
 
 def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) -> tuple[Layer, bool]:
