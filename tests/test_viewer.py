@@ -393,6 +393,14 @@ def test_pictures_of_one_size_are_linked_within_a_section_only(visit, tmp_path):
     assert [t != "" for t in tab.locator(".where").all_inner_texts()] == [True, True, False]
 
 
+def test_only_what_is_in_sight_holds_pixels_until_the_page_is_printed(visit, usual):
+    tab = visit(usual, height=500)
+    last = tab.locator("canvas.pane").last
+    assert last.evaluate("c => c.width") == 0
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert last.evaluate("c => c.width") > 100
+
+
 def test_a_viewer_can_be_taken_away(browser):
     tab = browser.new_page()
     source = base64.b64encode(asset("viewer.js").encode()).decode()

@@ -273,8 +273,8 @@ class _Sheet:
             else "Every map has its own color scale: equal colors in two maps are not equal values."
         )
         if any(m.signed for m in self.explanation.maps):
-            scale += " Red speaks for the class, blue against it, and nothing is painted at 0."
-        scale += " Numbers are raw values of the map."
+            scale += " Signed maps: red is positive, blue negative."
+        scale += " Nothing is painted at 0; numbers are raw values."
         if any(hatched(self.pixels, resized(g, self.pixels.shape[:2])) is not self.pixels for g in self._geometries()):
             scale += " White frame: what the model was shown; hatched: what it never saw."
         sentences = [scale]
