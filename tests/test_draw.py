@@ -1,6 +1,7 @@
 """Overlays and the figure."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -161,6 +162,19 @@ def test_many_methods_of_one_model_are_set_in_lines():
     where = {t.get_text(): t.get_position() for t in fig.texts}
     assert where[many[0]][0] == where[many[5]][0]
     assert where[many[0]][1] > where[many[5]][1]
+
+
+def test_a_model_that_could_do_nothing_still_has_its_row():
+    whole = made_up.explanation(models=("a", "b"), methods=made_up.METHODS[:1])
+    nothing = replace(
+        whole,
+        maps=tuple(m for m in whole.maps if m.model == "a"),
+        failures=(("b", "", "Its outputs are not finite."), ("c", "", "There are no weights of that name.")),
+    )
+    for explanation in (nothing, replace(nothing, maps=()), replace(whole, models={}, predictions={}, maps=())):
+        said = " ".join(t.get_text() for t in figure(explanation).texts)
+        assert "cat.png" in said
+        assert all(f"{model}: {why}" in said for model, _, why in explanation.failures)
 
 
 def test_one_scale_per_method_is_said():
