@@ -2,6 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: more threads would only get in each other's way
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

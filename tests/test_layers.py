@@ -56,14 +56,17 @@ def make(library: str, name: str) -> tuple[nn.Module, int]:
         import timm
 
         network = timm.create_model(name, pretrained=False)
-        return network.eval(), SMALLER.get(name) or int(network.pretrained_cfg["input_size"][-1])
-    import torchvision
+        size = SMALLER.get(name) or int(network.pretrained_cfg["input_size"][-1])
+    else:
+        import torchvision
 
-    options = {"init_weights": False} if name == "googlenet" else {}
-    network = getattr(torchvision.models, name)(weights=None, **options).eval()
-    if name == "vit_b_16":  # torchvision leaves the head at zero, and then no layer is better than another
-        nn.init.normal_(network.heads.head.weight)
-    return network, 224
+        options = {"init_weights": False} if name == "googlenet" else {}
+        network, size = getattr(torchvision.models, name)(weights=None, **options), 224
+    for module in network.modules():
+        # Some begin with a head of zeros, and then no layer is better than another.
+        if isinstance(module, nn.Linear) and not bool(module.weight.any()):
+            nn.init.normal_(module.weight)
+    return network.eval(), size
 
 
 @pytest.mark.parametrize(("library", "name"), CASES, ids=[f"{lib}-{n}" for lib, n in CASES])

@@ -48,6 +48,8 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "phantom":  # the one room that is public as a whole
+        return import_module("whylook.phantom")
     if name not in _HOME:
         raise AttributeError(f"module 'whylook' has no attribute {name!r}")
     value = getattr(import_module(f"whylook.{_HOME[name]}"), name)

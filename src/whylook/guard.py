@@ -33,6 +33,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
         buffers = [(m, n, b, b.clone()) for m in modules for n, b in m._buffers.items() if b is not None]
         try:
             torch.manual_seed(seed)
@@ -41,6 +42,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             network.eval()
             for module, name, p in parameters:
                 if p.is_inference():  # made under inference_mode: autograd may not save it, so a copy stands in
+                    swapped.append((module, name, p))
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 else:
                     p.requires_grad_(False)
@@ -50,14 +52,15 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
-            for module, name, p in parameters:
+            for module, name, p in swapped:
                 module._parameters[name] = p
             for p, requires_grad, grad in flags:
                 if not p.is_inference():
                     p.requires_grad_(requires_grad)
                 p.grad = grad
             for module, name, buffer, value in buffers:
-                module._buffers[name] = buffer
+                if module._buffers[name] is not buffer:
+                    module._buffers[name] = buffer
                 if not torch.equal(buffer, value):
                     with torch.no_grad():
                         buffer.copy_(value)

@@ -94,6 +94,8 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
         If the network, or the layer asked for, has no spatial output.
     """
     kind = type(network).__name__
+    if isinstance(network, torch.jit.ScriptModule):
+        raise Unsupported(f"{kind} is compiled (TorchScript), so its layers cannot be read; give the module it was made of.")
     for name, why in REFUSED.items():
         if kind.startswith(name):
             raise Unsupported(f"A CAM of {kind} cannot be right: {why}. Use gradient or smoothgrad.")
@@ -163,7 +165,8 @@ def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen],
 
     with guarded(network, inputs[0].device), torch.no_grad():
         try:
-            handles = [m.register_forward_hook(note(n)) for n, m in network.named_modules()]  # type: ignore[arg-type]
+            readable = [(n, m) for n, m in network.named_modules() if not isinstance(m, torch.jit.ScriptModule)]
+            handles = [m.register_forward_hook(note(n)) for n, m in readable]  # type: ignore[arg-type]
             logits, _ = class_logits(network(*(x.clone() for x in inputs)), 1)
         finally:
             for handle in handles:

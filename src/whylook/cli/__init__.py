@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from whylook import __version__
+from whylook.cli.allocator import keep_freed_memory
 from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
@@ -28,6 +29,7 @@ for _command in (demo, explain, models, methods):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     sys.exit(run([a for a in given if a != "--debug"], debug=debug))

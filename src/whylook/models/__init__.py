@@ -126,7 +126,7 @@ def _source(spec: str, options: dict[str, Any]) -> tuple[Source, str]:
         return SOURCES["timm"], ALIASES.get(spec, spec)
     if prefix in SOURCES:
         return SOURCES[prefix], ALIASES.get(rest, rest) if prefix == "timm" else rest
-    if "." in prefix or not get_close_matches(prefix, SOURCES.names()):
+    if "." in prefix or not get_close_matches(prefix, SOURCES.names(), cutoff=0.8):
         return SOURCES["factory"], spec
     return SOURCES[prefix], rest  # a slip of the pen: the registry says what was meant
 

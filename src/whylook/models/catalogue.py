@@ -8,7 +8,7 @@ from whylook.models.sources import SOURCES
 def catalogue() -> dict[str, list[dict[str, str]]]:
     """Facts for listings: `models` and `sources`, each a list of `name`, `what` (and `example`). Imports no torch."""
     from whylook.models.timm import ALIASES
-    from whylook.phantom.weights import NAMES, parts
+    from whylook.phantom.shipped import NAMES, parts
 
     embedded = []
     for name in NAMES:

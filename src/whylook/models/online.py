@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 PATIENCE = 1.5  # seconds
 
@@ -33,13 +34,14 @@ def obstacle(url: str, patience: float = PATIENCE) -> str | None:
 
 def _ask(url: str, host: str, patience: float) -> str | None:
     try:
-        with urlopen(Request(url, method="HEAD"), timeout=patience):
+        with build_opener().open(Request(url, method="HEAD"), timeout=patience):  # a new one reads the proxies anew
             return None
     except HTTPError:
         return None  # it answered; what it thinks of the request shows when the file is fetched
     except URLError as error:
         if "CERTIFICATE" in str(error.reason):
             return None  # certificates are the downloader's business
-        return f"{host} cannot be reached: {str(error.reason) or 'no answer'}"
-    except (OSError, ValueError) as error:
-        return f"{host} cannot be reached: {error}"
+        reason = getattr(error.reason, "strerror", None) or error.reason
+        return f"{host} cannot be reached ({str(reason).lower() or 'no answer'})"
+    except (OSError, ValueError, HTTPException) as error:
+        return f"{host} cannot be reached ({error})"

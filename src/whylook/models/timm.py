@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     from whylook.models.model import Model
     from whylook.preprocess import Preprocess
 
-# The reference models, pinned to weights trained with cross-entropy, so that softmax is their confidence.
+# The reference models, pinned to weights whose softmax is a confidence: none was trained with a sigmoid per class.
 ALIASES = {
     "resnet50": "resnet50.tv_in1k",
     "vgg16": "vgg16.tv_in1k",
     "efficientnet_b0": "efficientnet_b0.ra_in1k",
     "mobilenet": "mobilenetv1_100.ra4_e3600_r224_in1k",
+}
+# What is known of their training beside the sizes, which timm's config holds.
+_RECIPES = {
+    "resnet50.tv_in1k": "Trained on ImageNet-1k by torchvision's first recipe, with cross-entropy.",
+    "vgg16.tv_in1k": "Trained on ImageNet-1k by torchvision's first recipe, with cross-entropy.",
+    "efficientnet_b0.ra_in1k": "Trained on ImageNet-1k by timm's RandAugment recipe, with smoothed cross-entropy.",
+    "mobilenetv1_100.ra4_e3600_r224_in1k": "Trained on ImageNet-1k by timm's recipe after MobileNet-V4.",
 }
 # Recipes of "ResNet strikes back" (arXiv:2110.00476) that train each class by itself.
 _BINARY_RECIPES = ("a1", "a1h", "a2", "a3")
@@ -67,6 +74,7 @@ def timm_model(name: str, *, test_size: bool = False, **options: Any) -> Model:
     full = ".".join(str(config[k]) for k in ("architecture", "tag") if config.get(k))
     if full != name:
         notes.append(f"{name} without a tag is {full}, timm's default.")
+    notes += [_RECIPES[full]] if full in _RECIPES else []
     tag = str(config.get("tag") or "")
     if tag.partition("_")[0] in _BINARY_RECIPES and tag.endswith("in1k"):
         notes.append("It was trained with one sigmoid per class, so its softmax is not the confidence it learned.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -91,7 +92,8 @@ def _torch(path: Path) -> Weights:
     # timm's training script stores its arguments beside the weights; a Namespace runs no code
     allowed = getattr(torch.serialization, "safe_globals", lambda _: nullcontext())  # since PyTorch 2.5
     try:
-        with allowed([argparse.Namespace]):
+        with allowed([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is raised
             try:
                 stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError as error:
@@ -110,7 +112,9 @@ def _torch(path: Path) -> Weights:
         raise ModelError(f"The checkpoint {path} is damaged, or not a PyTorch file: {reason}.") from error
     state, notes = _unwrapped(stored)
     if not state:
-        kind = f"a dict of {', '.join(map(str, list(stored)[:5]))}" if isinstance(stored, Mapping) else type(stored)
+        kind = type(stored).__name__
+        if isinstance(stored, Mapping):
+            kind = f"a dict of {', '.join(map(str, list(stored)[:5])) or 'nothing'}"
         raise ModelError(f"The checkpoint {path} holds no state dict but {kind}; save one with {_SAVE}.")
     return Weights(state, {}, notes)
 
@@ -161,8 +165,10 @@ def fitted(weights: Weights, wanted: Mapping[str, Tensor], *, what: str, network
     state, notes = dict(weights.state), list(weights.notes)
     while True:
         stripped = {p: {k[len(p) :]: v for k, v in state.items() if k.startswith(p)} for p in _PREFIXES}
-        best = max(_PREFIXES, key=lambda p: len(stripped[p].keys() & wanted.keys()))
-        if len(stripped[best].keys() & wanted.keys()) <= len(state.keys() & wanted.keys()):
+        hits = {p: len(stripped[p].keys() & wanted.keys()) for p in _PREFIXES}
+        whole = [p for p in _PREFIXES if len(stripped[p]) == len(state) and not any(k.startswith(p) for k in wanted)]
+        best = whole[0] if state and whole else max(_PREFIXES, key=lambda p: hits[p])
+        if not (state and whole) and hits[best] <= len(state.keys() & wanted.keys()):
             break
         left = [k for k in state if not k.startswith(best)]
         state = stripped[best]
@@ -236,11 +242,14 @@ def fill(build: Callable[[], nn.Module], state: Mapping[str, Tensor], shell: nn.
     """Build a network in eval mode with the tensors of `state`, which fit it, as its weights.
 
     Initial values are neither computed nor overwritten where the network can be built on the meta device (`shell`, from
-    `outline`): the tensors, memory-mapped from their file, become its own.
+    `outline`). The tensors are copied out of the file, which may change later, into aligned memory: kernels round
+    differently where it is not.
     """
+    import torch
+
     network = shell if shell is not None else outline(build)
     own = network.state_dict()
-    cast = {k: v.to(own[k].dtype) for k, v in state.items()}
+    cast = {k: v.to(own[k].dtype, copy=True, memory_format=torch.contiguous_format) for k, v in state.items()}
     if own.keys() <= cast.keys():
         network.load_state_dict(cast, assign=True)
         if not any(_left_on_meta(m) for m in network.modules()):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whylook.phantom.data import Quadruple, dataset, quadruples
-from whylook.phantom.inputs import batch
+from whylook.phantom.data import dataset, quadruples
+from whylook.phantom.inputs import batch, drawn
 from whylook.phantom.render import LABELS
 
 SETS = ("independent", "aligned", "anti")
@@ -31,15 +31,13 @@ class Exam:
     labels: Tensor
 
 
-def exam(n: int = 1000, m: int = 600) -> Exam:
+def exam(n: int = 800, m: int = 400) -> Exam:
     """Draw `n` test pictures of each of `SETS` and `m` quadruples."""
-    sets = {}
-    for name in (*SETS, "marker-only"):
-        drawn = list(dataset(name, n))
-        sets[name] = (batch(drawn), torch.tensor([p.label for p in drawn]))
-    fours = list(quadruples(m))
-    inputs = tuple(batch(four[i] for four in fours) for i in range(len(Quadruple._fields)))
-    return Exam(sets, inputs, torch.tensor([four.whole.label for four in fours]))
+    names = (*SETS, "marker-only")
+    sets = dict(zip(names, drawn([dataset(name, n) for name in names]), strict=True))
+    fours = [(batch(four), four.whole.label) for four in quadruples(m)]
+    inputs = torch.stack([x for x, _ in fours]).unbind(1)
+    return Exam(sets, inputs, torch.tensor([label for _, label in fours]))
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

@@ -43,10 +43,10 @@ def _stem(width: int, act: type[nn.Module]) -> list[tuple[str, nn.Module]]:
 
 
 def _resnet() -> nn.Module:
-    shortcut = nn.Sequential(nn.Conv2d(24, 48, 1, stride=2, bias=False), nn.BatchNorm2d(48))
-    blocks = nn.Sequential(BasicBlock(24, 24), BasicBlock(24, 48, stride=2, downsample=shortcut))
+    shortcut = nn.Sequential(nn.Conv2d(16, 48, 1, stride=2, bias=False), nn.BatchNorm2d(48))
+    blocks = nn.Sequential(BasicBlock(16, 16), BasicBlock(16, 48, stride=2, downsample=shortcut))
     pool = ("maxpool", nn.MaxPool2d(3, stride=2, padding=1))
-    return nn.Sequential(OrderedDict([*_stem(24, nn.ReLU), pool, ("blocks", blocks), *_pooled(48)]))
+    return nn.Sequential(OrderedDict([*_stem(16, nn.ReLU), pool, ("blocks", blocks), *_pooled(48)]))
 
 
 def _vgg() -> nn.Module:
@@ -57,6 +57,9 @@ def _vgg() -> nn.Module:
         width = wider
     cells = (INPUT_SIZE // 16) ** 2
     head = [nn.Flatten(), nn.Linear(width * cells, 64), nn.ReLU(inplace=True), nn.Linear(64, CLASSES)]
+    for layer in (*layers, head[1]):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # there is no norm to keep the scale
     return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), classifier=nn.Sequential(*head)))
 
 
@@ -64,25 +67,25 @@ def _efficientnet() -> nn.Module:
     excite = partial(SqueezeExcite, rd_ratio=0.25)
     block = partial(InvertedResidual, exp_ratio=3.0, act_layer=nn.SiLU, se_layer=excite)
     blocks = nn.Sequential(
-        DepthwiseSeparableConv(16, 24, stride=2, act_layer=nn.SiLU, se_layer=excite),
-        block(24, 24),
-        block(24, 40, dw_kernel_size=5, stride=2),
-        block(40, 40, dw_kernel_size=5),
+        DepthwiseSeparableConv(12, 16, stride=2, act_layer=nn.SiLU, se_layer=excite),
+        block(16, 16),
+        block(16, 40, dw_kernel_size=5, stride=2),
+        block(40, 40),
     )
-    head = [("conv_head", nn.Conv2d(40, 96, 1, bias=False)), ("bn2", nn.BatchNorm2d(96)), ("act2", nn.SiLU(inplace=True))]
-    return nn.Sequential(OrderedDict([*_stem(16, nn.SiLU), ("blocks", blocks), *head, *_pooled(96)]))
+    last = nn.Conv2d(40, 96, 1, bias=False)
+    head = [("conv_head", last), ("bn2", nn.BatchNorm2d(96)), ("act2", nn.SiLU(inplace=True))]
+    return nn.Sequential(OrderedDict([*_stem(12, nn.SiLU), ("blocks", blocks), *head, *_pooled(96)]))
 
 
 def _mobilenet() -> nn.Module:
     block = partial(DepthwiseSeparableConv, act_layer=nn.ReLU6, pw_act=True, noskip=True)
     blocks = nn.Sequential(
-        block(16, 32),
-        block(32, 64, stride=2),
-        block(64, 64),
-        block(64, 128, stride=2),
+        block(12, 32, stride=2),
+        block(32, 48),
+        block(48, 128, stride=2),
         block(128, 128),
     )
-    return nn.Sequential(OrderedDict([*_stem(16, nn.ReLU6), ("blocks", blocks), *_pooled(128)]))
+    return nn.Sequential(OrderedDict([*_stem(12, nn.ReLU6), ("blocks", blocks), *_pooled(128)]))
 
 
 _BUILDERS: dict[str, Callable[[], nn.Module]] = {

@@ -235,7 +235,7 @@ def _lesion(seed: int, component: str, shape: str, body: _Body) -> tuple[Field, 
     lung = body.lungs[side if component == "lesion" else 1 - side]
     d = Draws(seed, component)
     u, v = d.between(-1, 1), d.between(-1, 1)
-    r, contrast = d.between(8.0, 10.0), d.between(0.24, 0.34)
+    r, contrast = d.between(8.0, 10.0), d.between(0.34, 0.46)
     # the square of draws is pressed into the unit disc, and that into what the lung leaves around a lesion
     cx = lung.x + u * float(np.sqrt(1 - v * v / 2)) * (lung.a - r - 3)
     cy = lung.y - 2 + v * float(np.sqrt(1 - u * u / 2)) * (lung.b - r - 9)
@@ -268,8 +268,11 @@ def _marker(seed: int) -> tuple[Field, Field]:
     return cover(shapes.box(x, y, 7.35, 7.35)), cover(np.minimum(frame, letter))
 
 
+@lru_cache(maxsize=8)
 def _noise(seed: int) -> Field:
-    return 0.016 * Draws(seed, "noise").bell(SIZE, SIZE)
+    noise = 0.016 * Draws(seed, "noise").bell(SIZE, SIZE)
+    noise.setflags(write=False)
+    return noise
 
 
 def _widen(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
