@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -391,6 +392,27 @@ def test_pictures_of_one_size_are_linked_within_a_section_only(visit, tmp_path):
     tab.locator(".frame canvas.pane").first.focus()
     tab.keyboard.press("m")
     assert [t != "" for t in tab.locator(".where").all_inner_texts()] == [True, True, False]
+
+
+def test_what_could_not_be_done_is_said_in_sentences(visit, tmp_path):
+    whole = made_up.explanation(PICTURE, models=("a", "b"), methods=made_up.METHODS[:1])
+    said = ("Its outputs are not finite.", "There are no weights of that name.")
+    some = tuple(m for m in whole.maps if m.model == "a")
+    failing = replace(whole, maps=some, failures=(("b", "", said[0]), ("c", "", said[1])))
+    path = tmp_path / "report.html"
+    path.write_text(page([failing, replace(whole, models={}, predictions={}, maps=())]), "utf-8")
+    tab = visit(path)
+    for sentence in said:
+        assert tab.get_by_text(sentence).is_visible()
+    assert tab.locator("canvas.pane").count() == 3
+
+
+def test_only_what_is_in_sight_holds_pixels_until_the_page_is_printed(visit, usual):
+    tab = visit(usual, height=500)
+    last = tab.locator("canvas.pane").last
+    assert last.evaluate("c => c.width") == 0
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert last.evaluate("c => c.width") > 100
 
 
 def test_a_viewer_can_be_taken_away(browser):

@@ -189,17 +189,26 @@ class _Sheet:
         aspect = self.pixels.shape[1] / self.pixels.shape[0]
         self.cell_w = float(np.clip(2.35 * aspect**0.5, 2.0, 4.4))
         self.cell_h = float(np.clip(self.cell_w / aspect, 0.5, 3.6))
-        content = self.TEXT + (1 + len(self.methods)) * (self.cell_w + self.GAP)
+        self.lines = self._broken()
+        content = self.TEXT + (1 + max(map(len, self.lines), default=0)) * (self.cell_w + self.GAP)
         self.width = content + 2 * self.MARGIN
         head, foot = self._head(content), self._foot(content)
-        headings = [wrap(t, self.cell_w, 10, "bold") for t in ("Picture", *map(self._title, self.methods))]
-        tallest = max(len(h) for h in headings) * self._line(10)
+        self.headings = [
+            [wrap(t, self.cell_w, 10, "bold") for t in ("" if i else "Picture", *map(self._title, line))]
+            for i, line in enumerate(self.lines)
+        ]
+        tall = [max(map(len, heading)) * self._line(10) + 0.1 for heading in self.headings]
+        top, self.above = (tall[0], [0.0]) if len(tall) == 1 else (0.0, tall)
         blocks = [self._block(model, target) for model, target in self.rows]
         heights = [
-            max(self.cell_h + 0.42, sum(self._line(size) + gap for _, size, _, _, gap in block)) + 0.34
+            max(
+                sum(self.above) + len(self.lines) * (self.cell_h + 0.42),
+                sum(self._line(size) + gap for _, size, _, _, gap in block),
+            )
+            + 0.34
             for block in blocks
         ]
-        self.height = 2 * self.MARGIN + sum(h for *_, h in head) + 0.2 + tallest + 0.1
+        self.height = 2 * self.MARGIN + sum(h for *_, h in head) + 0.2 + top
         self.height += sum(heights) + 0.1 + sum(h for *_, h in foot)
         self.figure = Figure(figsize=(self.width, self.height), dpi=150, facecolor="white")
         FigureCanvasAgg(self.figure)
@@ -213,11 +222,9 @@ class _Sheet:
             self._text(self.MARGIN, y, text, size, color, weight)
             y += height
         y += 0.2
-        for column, lines in enumerate(headings):
-            start = y + tallest - len(lines) * self._line(10)
-            for i, line in enumerate(lines):
-                self._text(self._x(column), start + i * self._line(10), line, 10, self.INK, "bold")
-        y += tallest + 0.1
+        y += top
+        if len(self.lines) == 1:
+            self._headings(y, 0)
         for (model, target), block, height in zip(self.rows, blocks, heights, strict=True):
             self._row(y, model, target, block)
             y += height
@@ -225,6 +232,23 @@ class _Sheet:
         for text, size, color, weight, height in foot:
             self._text(self.MARGIN, y, text, size, color, weight)
             y += height
+
+    def _broken(self) -> list[list[str]]:
+        """Return the methods in lines: one, unless the sheet would be a strip that no screen shows well."""
+        count, room = len(self.methods), self.cell_w + self.GAP
+        for lines in range(1, count + 1):
+            per = -(-count // lines)
+            tall = len(self.rows) * lines * (self.cell_h + 0.9)
+            if per <= 5 or self.TEXT + (1 + per) * room <= 2.2 * tall:
+                return [self.methods[i : i + per] for i in range(0, count, per)]
+        return [self.methods]
+
+    def _headings(self, base: float, line: int) -> None:
+        """Set the headings of a line of maps so that they end just above `base`."""
+        for column, heading in enumerate(self.headings[line]):
+            start = base - 0.1 - len(heading) * self._line(10)
+            for i, text in enumerate(heading):
+                self._text(self._x(column), start + i * self._line(10), text, 10, self.INK, "bold")
 
     @staticmethod
     def _line(size: float) -> float:
@@ -244,18 +268,21 @@ class _Sheet:
 
     def _foot(self, width: float) -> list[tuple[str, float, str, str, float]]:
         scale = (
-            "One color scale per method, shared by the models: within a column equal colors are equal values."
+            "One color scale per method, shared by the models: within a method equal colors are equal values."
             if self.shared
             else "Every map has its own color scale: equal colors in two maps are not equal values."
         )
         if any(m.signed for m in self.explanation.maps):
-            scale += " Red speaks for the class, blue against it, and nothing is painted at 0."
-        scale += " Numbers are raw values of the map."
+            scale += " Signed maps: red is positive, blue negative."
+        scale += " Nothing is painted at 0; numbers are raw values."
         if any(hatched(self.pixels, resized(g, self.pixels.shape[:2])) is not self.pixels for g in self._geometries()):
             scale += " White frame: what the model was shown; hatched: what it never saw."
         sentences = [scale]
         for model, method, why in self.explanation.failures:
             sentences.append(f"{self._title(method)} of {model}: {why}" if method else f"{model}: {why}")
+        for m in self.explanation.maps:
+            if m.reason is not None:
+                sentences.append(f"{self._title(m.method)} of {m.model} for {m.target}: {m.reason}")
         return [(t, 8.5, self.SOFT, "normal", self._line(8.5)) for s in sentences for t in wrap(s, width, 8.5)]
 
     def _geometries(self) -> list[Geometry]:
@@ -292,13 +319,19 @@ class _Sheet:
         picture = self.pixels
         if shown is not None:
             picture = hatched(picture, resized(shown.geometry, (picture.shape[0], picture.shape[1])))
-        self._picture(0, y, picture)
         why = {f[1]: f[2] for f in self.explanation.failures if f[0] == model}
-        for column, method in enumerate(self.methods, 1):
-            if method in maps:
-                self._cell(column, y, maps[method])
-            else:
-                self._note(column, y, why.get(method) or why.get("") or "Not asked for.")
+        for line, methods in enumerate(self.lines):
+            y += self.above[line]
+            if self.above[line]:
+                self._headings(y, line)
+            if line == 0:
+                self._picture(0, y, picture)
+            for column, method in enumerate(methods, 1):
+                if method in maps:
+                    self._cell(column, y, maps[method])
+                else:
+                    self._note(column, y, why.get(method) or why.get("") or "Not asked for.")
+            y += self.cell_h + 0.42
 
     def _cell(self, column: int, y: float, the_map: Map) -> None:
         span = shared_limits(self.explanation, the_map.method) if self.shared else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "whylook-view/1"
 _LONG_SIDE = 1600
-_PNG_UP_TO = 400_000  # bytes: a lossless picture below this size is worth it, a photo above it is not
+_LOSSLESS_UP_TO = 100_000  # pixels: small pictures lose most by JPEG and gain least
 
 
 def payload(what: Iterable[Explanation | Section], title: str | None = None) -> dict[str, Any]:
@@ -106,20 +106,20 @@ def decode(packed: str, scale: float, grid: tuple[int, int]) -> NDArray[np.float
 
 
 def data_uri(pixels: NDArray[np.uint8], long_side: int | None = None, quality: int = 90) -> str:
-    """Return a picture, uint8 [h, w, 3], as a data URI: PNG where that is small, JPEG otherwise."""
+    """Return a picture, uint8 [h, w, 3], as a data URI: PNG where it is small, JPEG otherwise."""
     picture = Pillow.fromarray(np.ascontiguousarray(pixels))
     if long_side is not None and max(picture.size) > long_side:
         ratio = long_side / max(picture.size)
         size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
         picture = picture.resize(size, Pillow.Resampling.LANCZOS)
     stream = io.BytesIO()
-    if picture.width * picture.height <= _PNG_UP_TO:  # larger ones are not worth the time of trying
-        picture.save(stream, "PNG", optimize=True)
-    if not 0 < stream.tell() <= _PNG_UP_TO:
-        stream = io.BytesIO()
+    if picture.width * picture.height <= _LOSSLESS_UP_TO:
+        picture.save(stream, "PNG")
+        kind = "png"
+    else:
         picture.save(stream, "JPEG", quality=quality, subsampling=0)
-        return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _picture(image: Image) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def static(explanation: Explanation) -> str:
     parts += [f"<div><bdi>{html.escape(f[0])}</bdi>: {html.escape(f[2])}</div>" for f in stray]
     scale = "Every map has its own color scale: equal colors in two maps are not equal values."
     if any(m.signed for m in explanation.maps):
-        scale += " Red speaks for the class, blue against it."
+        scale += " Signed maps: red is positive, blue negative."
     parts.append(f'<div style="{_QUIET};margin-top:10px">{scale} Hatched: what the model was not shown.</div></div>')
     return "".join(parts)
 

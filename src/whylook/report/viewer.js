@@ -201,6 +201,14 @@ class Pane {
     this.app.schedule();
   }
 
+  /** Give back the pixels of a canvas that is out of sight: a page may hold hundreds. */
+  rest() {
+    this.overlayCanvas = null;
+    this.overlayKey = "";
+    this.canvas.width = 0;
+    this.canvas.height = 0;
+  }
+
   size() {
     return [this.canvas.clientWidth, this.canvas.clientHeight];
   }
@@ -541,6 +549,7 @@ class App {
           const pane = of.get(e.target);
           pane.seen = e.isIntersecting;
           if (pane.seen) pane.request();
+          else pane.rest();
         }
       },
       { rootMargin: "300px" },
@@ -552,10 +561,13 @@ class App {
     const scheme = window.matchMedia("(prefers-color-scheme: dark)");
     const repaint = () => this.legends.forEach((draw) => draw());
     scheme.addEventListener("change", repaint);
+    const print = () => this.panes.forEach((pane) => pane.draw());
+    window.addEventListener("beforeprint", print);
     this.stop = () => {
       sizes.disconnect();
       sight.disconnect();
       scheme.removeEventListener("change", repaint);
+      window.removeEventListener("beforeprint", print);
     };
   }
 
@@ -581,13 +593,13 @@ class App {
   }
 
   scaleSentence() {
-    if (this.state.scale === "map") {
-      return "Scale: every map has its own; the numbers under it are raw values. Equal colors in two maps are not equal values.";
-    }
-    return (
-      "Scale: one per method, shared by the models of a picture. Within a method equal colors are equal values; " +
-      "raw scores of two models need not mean the same."
-    );
+    const scale =
+      this.state.scale === "map"
+        ? "Scale: every map has its own. Equal colors in two maps are not equal values; the numbers under them are raw."
+        : "Scale: one per method, shared by the models of a picture. Within a method equal colors are equal values; " +
+          "raw scores of two models need not mean the same.";
+    const signed = this.panes.some((pane) => pane.map?.signed);
+    return `${scale} Nothing is painted at 0.${signed ? " Signed maps: red is positive, blue negative." : ""}`;
   }
 
   probe(view, x, y) {
@@ -660,7 +672,7 @@ class App {
     const { payload, root } = this;
     root.replaceChildren();
     root.classList.add("whylook");
-    this.statement = el("p", { class: "statement", role: "status" }, this.scaleSentence());
+    this.statement = el("p", { class: "statement", role: "status" });
     root.append(
       el(
         "header",
@@ -689,6 +701,7 @@ class App {
     root.append(
       el("footer", { class: "foot" }, `Made by whylook ${payload.version}. Everything on this page is in this file; it loads nothing.`),
     );
+    this.statement.textContent = this.scaleSentence();
     this.live = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
     root.append(this.live);
     this.legends.forEach((draw) => draw());
