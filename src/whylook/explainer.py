@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -209,7 +208,7 @@ class Job:
             predictions=predictions,
             maps=tuple(maps),
             failures=tuple(failures),
-            provenance=provenance(self.seed),
+            provenance=provenance(self.models, self.seed),
         )
 
     def _map(
@@ -341,17 +340,11 @@ def device_of(model: Model) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def provenance(seed: int) -> dict[str, Any]:
-    """Versions, platform and seed, for the record."""
-    from whylook import __version__
-
-    packages = {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow")}
+def provenance(models: Sequence[Model], seed: int) -> dict[str, Any]:
+    """What the bits of a map depend on beside the versions, for the record."""
     return {
-        "whylook": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **packages,
         "seed": seed,
+        "devices": sorted({str(device_of(m)) for m in models}),
         "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
     }
-

@@ -122,7 +122,7 @@ class Explanation:
     predictions : by model name.
     maps : in order of model, method, target.
     failures : what could not be done and why: (model, method or "", sentence).
-    provenance : versions, device, seed.
+    provenance : what the bits depend on beside the versions: seed, devices, threads, platform.
     """
 
     image: Image
