@@ -407,8 +407,19 @@ def test_what_could_not_be_done_is_said_in_sentences(visit, tmp_path):
     assert tab.locator("canvas.pane").count() == 3
 
 
-def test_only_what_is_in_sight_holds_pixels_until_the_page_is_printed(visit, usual):
+def test_all_of_a_usual_page_is_drawn_in_time(visit, usual):
     tab = visit(usual, height=500)
+    tab.wait_for_function(
+        "[...document.querySelectorAll('canvas.pane')].every((c) => c.width > 100 && c.height !== 150)"
+    )
+    assert tab.evaluate("scrollY") == 0
+
+
+def test_only_what_is_in_sight_of_a_huge_page_holds_pixels_until_it_is_printed(visit, tmp_path):
+    methods = [f"method-{i}-cam" for i in range(28)]
+    path = tmp_path / "report.html"
+    path.write_text(page([made_up.explanation(PICTURE, models=("a", "b", "c"), methods=methods)]), "utf-8")
+    tab = visit(path, height=500)
     last = tab.locator("canvas.pane").last
     assert last.evaluate("c => c.width") == 0
     tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")

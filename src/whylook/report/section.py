@@ -17,7 +17,8 @@ class Table:
     Parameters
     ----------
     columns : headings.
-    rows : cells, each row as long as `columns`; numbers are set flush right, `None` is an empty cell.
+    rows : cells, each row as long as `columns`; columns of numbers (or of text that begins with
+        one: `62 %`) are set flush right, `None` is an empty cell.
     note : one sentence under the table, or None.
     """
 

@@ -2,6 +2,7 @@
 
 const SCHEMA = "whylook-view/1";
 const MOST_ZOOM = 32;
+const ALL_DRAWN = 80; // canvases; a page with more keeps pixels only for those near what is in sight
 let serial = 0;
 
 /* ---- values ------------------------------------------------------------------------------------------------ */
@@ -231,7 +232,7 @@ class Pane {
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     const image = map && app.state.gray ? this.picture.gray : this.picture.image;
     if (image) {
-      ctx.imageSmoothingEnabled = (s * this.picture.width) / image.width < 3;
+      ctx.imageSmoothingEnabled = (s * this.picture.width) / image.width < 6;
       ctx.imageSmoothingQuality = "high";
       ctx.drawImage(image, ox, oy, view.width * s, view.height * s);
     }
@@ -549,7 +550,7 @@ class App {
           const pane = of.get(e.target);
           pane.seen = e.isIntersecting;
           if (pane.seen) pane.request();
-          else pane.rest();
+          else if (this.panes.length > ALL_DRAWN) pane.rest();
         }
       },
       { rootMargin: "300px" },
@@ -564,6 +565,9 @@ class App {
     const print = () => this.panes.forEach((pane) => pane.draw());
     window.addEventListener("beforeprint", print);
     this.stop = () => {
+      cancelAnimationFrame(this.frame);
+      clearTimeout(this.later);
+      clearTimeout(this.talking);
       sizes.disconnect();
       sight.disconnect();
       scheme.removeEventListener("change", repaint);
@@ -571,16 +575,26 @@ class App {
     };
   }
 
+  /** Draw what is in sight with the next frame, and the rest of a page of usual size when there is time. */
   schedule() {
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
+    this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      for (const pane of [...this.dirty]) {
-        if (!pane.seen) continue;
-        this.dirty.delete(pane);
-        pane.draw();
-      }
+      for (const pane of [...this.dirty]) if (pane.seen) this.paint(pane);
+      if (this.dirty.size && this.panes.length <= ALL_DRAWN) this.later ||= setTimeout(() => this.catchUp(), 120);
     });
+  }
+
+  catchUp() {
+    this.later = 0;
+    const [pane] = this.dirty;
+    if (!pane) return;
+    this.paint(pane);
+    if (this.dirty.size) this.later = setTimeout(() => this.catchUp(), 8);
+  }
+
+  paint(pane) {
+    this.dirty.delete(pane);
+    pane.draw();
   }
 
   set(change) {
@@ -817,7 +831,8 @@ class App {
   }
 
   table({ columns, rows, note }) {
-    const numeric = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
+    const counts = (cell) => cell === null || typeof cell === "number" || /^[<>≤≥~]?\s*[+−-]?\d/.test(cell);
+    const numeric = columns.map((_, i) => rows.every((row) => counts(row[i])));
     const cell = (value, i) => {
       const kind = numeric[i] ? "number" : null;
       if (i === 0) return el("th", { scope: "row", class: kind }, value === null ? "" : isolate(value));
