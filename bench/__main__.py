@@ -23,7 +23,12 @@ from whylook.layers import find_layer
 from whylook.methods import METHODS
 from whylook.targets import Score, resolve
 
-NETWORKS = {"resnet50": "resnet50", "vgg16": "vgg16", "efficientnet_b0": "efficientnet_b0", "mobilenet": "mobilenetv1_100"}
+NETWORKS = {
+    "resnet50": "resnet50",
+    "vgg16": "vgg16",
+    "efficientnet_b0": "efficientnet_b0",
+    "mobilenet": "mobilenetv1_100",
+}
 SEVEN = ("gradient", "input-x-gradient", "grad-cam", "grad-cam++", "hirescam", "layercam", "xgrad-cam")
 TARGET = 7
 
@@ -166,7 +171,9 @@ def main() -> None:
     chosen = sys.argv[1:] or list(BENCHES)
     if unknown := [n for n in chosen if n not in BENCHES]:
         sys.exit(f"There is no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}.")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, 224×224, medians of 7 interleaved rounds")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, 224×224, medians of 7 interleaved rounds"
+    )
     for name in chosen:
         for row in BENCHES[name]():
             print(row, flush=True)

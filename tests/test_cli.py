@@ -40,7 +40,9 @@ def test_explain_writes_everything(photo: Path, tmp_path: Path, capsys: pytest.C
     assert "report.html" in capsys.readouterr().out
 
 
-def test_json_is_one_document_on_standard_output(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_document_on_standard_output(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert run(["explain", str(photo), *MODEL, "-o", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -60,7 +60,9 @@ def test_the_references_tell_methods_and_targets_apart() -> None:
     # A reference that returned zeros, or its input, would agree with anything that does the same.
     toy = build("flatten-head")
     x = batch(toy, 1)
-    maps = {n: torch.as_tensor(r(toy, x, 1)) for n, r in REFERENCES.items() if n not in ("smoothgrad", "input-x-gradient")}
+    maps = {
+        n: torch.as_tensor(r(toy, x, 1)) for n, r in REFERENCES.items() if n not in ("smoothgrad", "input-x-gradient")
+    }
     for name, values in maps.items():
         assert values.abs().sum() > 0
         others = [v for n, v in maps.items() if n != name and v.shape == values.shape]
@@ -146,9 +148,7 @@ def test_in_company_and_alone_are_bit_equal(toy_name: str, dtype: torch.dtype) -
     x = batch(toy).to(dtype)
 
     def go(names: tuple[str, ...]) -> list[torch.Tensor]:
-        requests = [
-            Request(METHODS[n], few(METHODS[n]), toy.ask if METHODS[n].needs.layer else None) for n in names
-        ]
+        requests = [Request(METHODS[n], few(METHODS[n]), toy.ask if METHODS[n].needs.layer else None) for n in names]
         _, raws = run(toy, (x,), requests, lambda z, one: resolve([[0, 1], [1, 0]], z, one), Score())
         return [r.values[0] if isinstance(r.values, tuple) else r.values for r in raws]
 

@@ -51,7 +51,9 @@ def test_enrichment_is_one_for_a_uniform_map_and_none_for_a_zero_one() -> None:
         return Map(values.astype(np.float32), "gradient", "m", Target(0, "a"), False, {}, geometry)
 
     assert enrichment(a_map(np.ones((8, 8))), mask) == pytest.approx(1)
-    assert enrichment(a_map(mask[::8, ::8] * 1.0), mask) > 12  # bilinear edges spill a little of the 16 that are possible
+    assert (
+        enrichment(a_map(mask[::8, ::8] * 1.0), mask) > 12
+    )  # bilinear edges spill a little of the 16 that are possible
     assert enrichment(a_map(np.zeros((8, 8))), mask) is None
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from toys import build
 
 import whylook
+from toys import build
 from whylook import Preprocess, explain, load_image, load_model
 from whylook.methods import METHODS
 from whylook.models.model import Model
@@ -161,7 +161,9 @@ def test_a_map_that_cannot_be_made_is_a_failure_beside_the_others() -> None:
 def test_a_map_that_is_all_zero_says_why() -> None:
     constant = model("constant")
     torch.nn.init.zeros_(constant.network.head[2].weight)
-    for m in explain(picture(), constant, ["gradient", "grad-cam", "smoothgrad"], 1, parameters={"smoothgrad": {"samples": 2}}):
+    for m in explain(
+        picture(), constant, ["gradient", "grad-cam", "smoothgrad"], 1, parameters={"smoothgrad": {"samples": 2}}
+    ):
         assert not m.values.any()
         assert m.reason is not None
         assert m.reason.startswith("The map is zero")

@@ -53,7 +53,9 @@ def test_a_linear_ramp_stays_where_it_is(
     y, x = np.mgrid[: picture[0], : picture[1]] + 0.5
     iy, ix = y * scale[0] + offset[0], x * scale[1] + offset[1]
     seen = (iy > 1e-6) & (iy < 64 - 1e-6) & (ix > 1e-6) & (ix < 48 - 1e-6)
-    expected = np.clip(iy * cells[0] / 64 - 0.5, 0, cells[0] - 1) * 10 + np.clip(ix * cells[1] / 48 - 0.5, 0, cells[1] - 1)
+    expected = np.clip(iy * cells[0] / 64 - 0.5, 0, cells[0] - 1) * 10 + np.clip(
+        ix * cells[1] / 48 - 0.5, 0, cells[1] - 1
+    )
     np.testing.assert_allclose(on[seen], expected[seen], atol=1e-3)
     outside = (iy < -1e-6) | (iy > 64 + 1e-6) | (ix < -1e-6) | (ix > 48 + 1e-6)
     assert np.isnan(on[outside]).all()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from toys import batch, build
 
 import whylook
+from toys import batch, build
 
 captum = pytest.importorskip("captum.attr", reason="needs captum (uv sync installs it)")
 pgc = pytest.importorskip("pytorch_grad_cam", reason="needs grad-cam (uv sync installs it)")

@@ -35,4 +35,3 @@ def test_links_and_pictures_are_there() -> None:
 def test_it_names_one_command_for_the_demo_and_one_for_the_tests() -> None:
     commands = re.findall(r"^pip install uv && (.+)$", README, re.MULTILINE)
     assert commands == ["uv run whylook demo", "uv run pytest -q -n 2"]
-

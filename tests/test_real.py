@@ -1,11 +1,7 @@
 """Real ImageNet networks on real photos: the right class first, and the map on the animal."""
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
-
-import json
 
 import numpy as np
 import pytest

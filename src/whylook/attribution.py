@@ -167,9 +167,7 @@ def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, lay
     backwards = len(classes) if {"g", "G"} & set(request.method.arguments) else 0
     if layer is not None:
         A = shared.activations[layer.name]
-        given = [
-            {"A": A, "G": shared.gradients[layer.name][k] if backwards else None} for k in classes
-        ]
+        given = [{"A": A, "G": shared.gradients[layer.name][k] if backwards else None} for k in classes]
         maps = [call(*(g[a] for a in request.method.arguments), **parameters) for g in given]
         return Raw(torch.stack(maps, 1), layer, 1, backwards)
     per_input = []

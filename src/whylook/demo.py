@@ -39,9 +39,7 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
         progress(before + done, total, what)
 
     right = explain(image, clean, METHODS, "disc", progress=advance)
-    wrong = explain(
-        image, shortcut, METHODS, "disc", progress=lambda d, t, w: advance(d, t, w, before=len(FAMILIES))
-    )
+    wrong = explain(image, shortcut, METHODS, "disc", progress=lambda d, t, w: advance(d, t, w, before=len(FAMILIES)))
     without = {name: _shown(patient, name) for name in ("lesion", "marker")}
     ring = picture(DEMO_SEED, lesion="ring")
     rows = [
@@ -64,7 +62,12 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
             ),
             table=Table(
                 columns=(
-                    "network", "says", "probability", "lesion removed", "marker removed", "map on the marker",
+                    "network",
+                    "says",
+                    "probability",
+                    "lesion removed",
+                    "marker removed",
+                    "map on the marker",
                     "a ring with the marker",
                 ),
                 rows=tuple(rows),
@@ -129,9 +132,7 @@ def _shown(patient: Phantom, dropped: str) -> Image:
     """The same patient, drawn without one component."""
     from whylook.image import load_image
 
-    return load_image(
-        render(DEMO_SEED, lesion="disc", marker=True, catheter=True, drop=(dropped,)).pixels
-    )
+    return load_image(render(DEMO_SEED, lesion="disc", marker=True, catheter=True, drop=(dropped,)).pixels)
 
 
 def _answer(model: Model, image: Image) -> Prediction:
@@ -153,4 +154,3 @@ def _agreement(*explanations: Explanation) -> str:
     if discs == len(answers):
         return f"Of this film all {discs} say disc, each with a probability of {least:.0%} or more."
     return f"Of this film {discs} of {len(answers)} say disc."
-

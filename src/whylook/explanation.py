@@ -64,9 +64,7 @@ class Prediction:
     def top(self, k: int = 5) -> list[Ranked]:
         """Return the `k` most probable classes, ties by index."""
         order = np.argsort(-self.logits, kind="stable")[:k]
-        return [
-            Ranked(int(i), self.labels[i], float(self.probabilities[i]), float(self.logits[i])) for i in order
-        ]
+        return [Ranked(int(i), self.labels[i], float(self.probabilities[i]), float(self.logits[i])) for i in order]
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,4 +74,3 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                         buffer.copy_(value)
             for module, flag in zip(modules, training, strict=True):
                 module.training = flag
-

@@ -95,7 +95,9 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     """
     kind = type(network).__name__
     if isinstance(network, torch.jit.ScriptModule):
-        raise Unsupported(f"{kind} is compiled (TorchScript), so its layers cannot be read; give the module it was made of.")
+        raise Unsupported(
+            f"{kind} is compiled (TorchScript), so its layers cannot be read; give the module it was made of."
+        )
     for name, why in REFUSED.items():
         if kind.startswith(name):
             raise Unsupported(f"A CAM of {kind} cannot be right: {why}. Use gradient or smoothgrad.")
@@ -138,7 +140,9 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
         raise Unsupported(
             f"Layer {wanted!r} puts out shape {list(shapes[-1])}, which is not a spatial grid; choose an earlier layer."
         )
-    width = {s.name: s.shape[1 if found.layout == "nchw" else -1] for s in seen for found in layers if found.name == s.name}
+    width = {
+        s.name: s.shape[1 if found.layout == "nchw" else -1] for s in seen for found in layers if found.name == s.name
+    }
     # Maps with one channel per class belong to the head (SqueezeNet's last convolution), not to the features.
     features = [
         f for f in layers

@@ -43,7 +43,9 @@ def class_logits(output: Any, rows: int) -> tuple[Tensor, bool]:
         first = next((t for t in output if isinstance(t, Tensor)), None) if isinstance(output, list | tuple) else None
         logits = first if first is not None else output
     if not isinstance(logits, Tensor):
-        raise Unsupported(f"The network returns {type(output).__name__}, not a tensor of logits; wrap it in one that does.")
+        raise Unsupported(
+            f"The network returns {type(output).__name__}, not a tensor of logits; wrap it in one that does."
+        )
     if logits.shape == (rows,):
         logits = logits[:, None]
     if logits.ndim != 2 or logits.shape[0] != rows:

@@ -46,7 +46,9 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         return _fail(str(error), error.exit_code, error, debug=debug)
     except KeyboardInterrupt as error:
         return _fail(f"Interrupted. {error}".strip(), 130, error, debug=debug)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does: nothing to say, and nobody to say it to
+    except (
+        BrokenPipeError
+    ):  # the reader of our output went away, as `head` does: nothing to say, and nobody to say it to
         with contextlib.suppress(OSError):
             sys.stdout.close()
         return 0

@@ -307,7 +307,9 @@ def show(explanation: Explanation) -> None:
     for name, prediction in explanation.predictions.items():
         top = prediction.top(5)
         rows.append((name, "\n".join(f"{r.probability:6.1%}  {r.label} ({r.index})" for r in top)))
-    table(f"{explanation.image.name}: what the models say (probabilities are not calibrated)", ("model", "top five"), rows)
+    table(
+        f"{explanation.image.name}: what the models say (probabilities are not calibrated)", ("model", "top five"), rows
+    )
     table(
         f"{explanation.image.name}: maps",
         ("model", "method", "of", "grid", "seconds", ""),
