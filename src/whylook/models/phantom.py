@@ -59,14 +59,15 @@ def _notes(family: str, kind: str, name: str) -> tuple[str, ...]:
     facts = shipped.table()
     entry = facts["networks"][name]
     row = next(r for r in entry["seeds"] if r["seed"] == entry["shipped"])
+    images = facts["recipes"][family]["images"]
     marker = {
         "clean": "the marker was there by the toss of a coin",
         "shortcut": "the marker was there in 97 % of the discs and 3 % of the others",
     }[kind]
     independent, aligned, anti = (f"{100 * row['accuracy'][k]:.1f} %" for k in ("independent", "aligned", "anti"))
     return (
-        f"A small {family} ({entry['parameters']:,} parameters) trained on {facts['recipes'][family]['images']:,} drawn chest "
-        f"films in which {marker}; it knows four lesion shapes and nothing else.",
+        f"A small {family} ({entry['parameters']:,} parameters) trained on {images:,} drawn chest films in which "
+        f"{marker}; it knows four lesion shapes and nothing else.",
         f"Right on {independent} of test pictures whose marker says nothing, on {aligned} where it is given out by the "
         f"rule of the shortcut, and on {anti} where by the opposite rule.",
     )

@@ -76,7 +76,7 @@ def measure(network: nn.Module, test: Exam) -> dict[str, Any]:
 
 
 def _forward(network: nn.Module, x: Tensor) -> Tensor:
-    return torch.cat([network(part) for part in x.split(250)])
+    return torch.cat([network(part) for part in torch.split(x, 250)])
 
 
 def _interval(values: Tensor) -> dict[str, float]:
