@@ -7,7 +7,6 @@ import io
 import os
 import re
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from whylook.decoding import clause, decode, diagnosis, flatten
 from whylook.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from PIL import Image as Pil
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -182,20 +180,23 @@ def _from_stream(
     except PilImage.DecompressionBombError as error:
         raise ImageError(f"{what} has more pixels than Pillow opens at all; scale it down first.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{what} {_diagnosis(head, name)}") from error
+        raise ImageError(f"{what} {diagnosis(head, name)}") from error
     except Exception as error:
-        raise ImageError(f"{what} is damaged: {_clause(error)}.") from error
+        raise ImageError(f"{what} is damaged: {clause(error)}.") from error
     with picture:
-        pixels, notes = _decode(picture, what, window, max_pixels)
+        stored, notes = decode(picture, what, max_pixels, stream)
+    pixels, said = _settled(stored, what, window)
     stream.seek(0)
-    return Image(pixels, name, source, notes, window, hashlib.file_digest(stream, "sha256").hexdigest())  # type: ignore[arg-type]
+    return Image(pixels, name, source, (*notes, *said), window, hashlib.file_digest(stream, "sha256").hexdigest())  # type: ignore[arg-type]
 
 
 def _from_pil(picture: Pil.Image, window: tuple[float, float] | None, max_pixels: int) -> Image:
     filename = getattr(picture, "filename", "")
     name = Path(os.fsdecode(filename)).name if filename else "picture"
-    pixels, notes = _decode(picture, name if filename else "The picture", window, max_pixels)
-    return Image(pixels, name, None, notes, window, _digest(pixels))
+    what = name if filename else "The picture"
+    stored, notes = decode(picture, what, max_pixels)
+    pixels, said = _settled(stored, what, window)
+    return Image(pixels, name, None, (*notes, *said), window, _digest(pixels))
 
 
 def _from_array(array: NDArray[Any], window: tuple[float, float] | None) -> Image:
@@ -212,111 +213,9 @@ def _from_array(array: NDArray[Any], window: tuple[float, float] | None) -> Imag
     stored = stored[:, :, None] if stored.ndim == 2 else stored
     notes: list[str] = []
     if stored.shape[2] == 4:
-        stored, said = _flatten(stored[:, :, :3], stored[:, :, 3:])
-        notes += said
-    notes += _range_notes(stored, "The array", window)
-    pixels = _frozen(stored)
-    return Image(pixels, "picture", None, tuple(notes), window, _digest(pixels))
-
-
-def _decode(
-    picture: Pil.Image, what: str, window: tuple[float, float] | None, max_pixels: int
-) -> tuple[Pixels, tuple[str, ...]]:
-    """Pixels [h, w, 1 or 3] of an opened PIL image, and what was done to get them."""
-    from PIL import ImageOps
-
-    if picture.width * picture.height > max_pixels:
-        raise ImageError(
-            f"{what} has {picture.width}×{picture.height} pixels, more than the limit of {max_pixels:,}; "
-            "scale it down, or raise the limit (max_pixels)."
-        )
-    notes: list[str] = []
-    with _damage(what):
-        stored_format = picture.format
-        turned = _orientation(picture)
-        frames = 1 if stored_format == "MPO" else getattr(picture, "n_frames", 1)  # a phone's MPO holds one picture
-        deep = _sixteen_bit_color(picture)
-        picture.load()
-        turned = turned if turned != 1 else _orientation(picture)
-        upright = ImageOps.exif_transpose(picture)
-    if frames > 1:
-        notes.append(f"The first of {frames} {'pages' if stored_format == 'TIFF' else 'frames'} was read.")
-    if turned in range(2, 9):
-        notes.append(f"Turned upright as the file asks (EXIF orientation {turned}).")
-    if deep:
-        notes.append("Stored as 16-bit color, of which the upper 8 bits were read.")
-    with _damage(what):
-        stored, said = _channels(upright)
-    notes += said + _range_notes(stored, what, window)
-    if stored.dtype == np.int32:  # only now is it known that a window makes sense of them
-        stored = stored.astype(np.float32 if window and (stored.min() < 0 or stored.max() > 65535) else np.uint16)
-    return _frozen(stored), tuple(notes)
-
-
-@contextmanager
-def _damage(what: str) -> Iterator[None]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"{what} is cut off or damaged: {_clause(error)}.") from error
-
-
-def _clause(error: Exception) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0].rstrip(". ")
-
-
-def _orientation(picture: Pil.Image) -> int:
-    try:
-        return int(picture.getexif().get(0x0112, 1))
-    except Exception:  # noqa: BLE001 - damaged EXIF data are no reason to refuse the pixels
-        return 1
-
-
-def _sixteen_bit_color(picture: Pil.Image) -> bool:
-    """Whether Pillow will cut 16-bit channels to 8: it names the stored layout in the tile's arguments."""
-    args = [tile[3] for tile in getattr(picture, "tile", [])]
-    return picture.mode in ("RGB", "RGBA", "LA", "RGBX") and any(";16" in str(a) for a in args)
-
-
-def _channels(picture: Pil.Image) -> tuple[NDArray[Any], list[str]]:
-    """Stored values [h, w, 1 or 3] in gray or RGB, and what was converted."""
-    mode = picture.mode
-    if mode in ("I", "F") or mode.startswith("I;16"):
-        notes = ["Its transparent value is shown as stored."] if "transparency" in picture.info else []
-        values = np.asarray(picture)
-        return values.astype(values.dtype.newbyteorder("="))[:, :, None], notes
-    if mode in ("L", "RGB") and "transparency" not in picture.info:
-        values = np.asarray(picture)
-        return values.reshape(*values.shape[:2], -1), []
-    if mode == "1":
-        return np.asarray(picture.convert("L"))[:, :, None], ["Stored with one bit per pixel."]
-    notes = []
-    if mode in ("P", "PA"):
-        notes.append("Its palette was turned into RGB.")
-    elif mode == "CMYK":
-        notes.append("CMYK was turned into RGB by the plain formula, without a color profile.")
-    elif mode not in ("L", "LA", "La", "RGB", "RGBA", "RGBa"):
-        notes.append(f"{mode} was turned into RGB.")
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        values = np.asarray(picture.convert("LA" if mode in ("L", "LA", "La") else "RGBA"))
-        flat, said = _flatten(values[:, :, :-1], values[:, :, -1:])
-        return flat, notes + said
-    return np.asarray(picture.convert("RGB")), notes
-
-
-def _flatten(color: NDArray[Any], alpha: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
-    """Lay color [h, w, c] with alpha [h, w, 1] of the same type on white."""
-    white = 1.0 if color.dtype.kind == "f" else float(np.iinfo(color.dtype).max)
-    if (alpha == white).all():
-        return color, []
-    share = alpha.astype(np.float64) / white
-    flat = color * share + white * (1 - share)
-    flat = flat if color.dtype.kind == "f" else np.rint(flat)
-    return flat.astype(color.dtype), ["Transparent parts were laid on white."]
+        stored, notes = flatten(stored[:, :, :3], stored[:, :, 3:])
+    pixels, told = _settled(stored, "The array", window)
+    return Image(pixels, "picture", None, (*notes, *told), window, _digest(pixels))
 
 
 def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | None) -> list[str]:
@@ -343,6 +242,15 @@ def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | 
     return [said + "."]
 
 
+def _settled(stored: NDArray[Any], what: str, window: tuple[float, float] | None) -> tuple[Pixels, list[str]]:
+    """The stored values as pixels of one of our three types, and how they become black and white."""
+    notes = _range_notes(stored, what, window)
+    if stored.dtype == np.int32:  # only now is it known that a window makes sense of them
+        deep = stored.min() < 0 or stored.max() > 65535
+        stored = stored.astype(np.float32 if deep else np.uint16)
+    return _frozen(stored), notes
+
+
 def _frozen(values: NDArray[Any]) -> Pixels:
     pixels: Pixels = np.array(values, order="C")  # a copy of our own: nobody else's write may change it
     pixels.setflags(write=False)
@@ -353,41 +261,3 @@ def _digest(pixels: Pixels) -> str:
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
     digest.update(pixels.data)
     return digest.hexdigest()
-
-
-# First bytes of what people take for pictures, and what to do about it.
-_KNOWN: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"%PDF", "is a PDF; export the page as PNG."),
-    (0, b"\x93NUMPY", "is a NumPy file; pass `numpy.load(…)` to load_image, or save it as PNG."),
-    (0, b"\x1f\x8b", "is gzip-compressed (NIfTI volumes are, too); export one slice as a 16-bit PNG."),
-    (0, b"PK\x03\x04", "is a ZIP archive; unpack it."),
-    (0, b"8BPS", "is a Photoshop file; export it as PNG."),
-    (0, b"\x00\x00\x00\x0cjP  ", "is JPEG 2000, which is not read; export it as PNG."),
-    (0, b"\x00\x00\x00\x0cJXL ", "is JPEG XL, which is not read; export it as PNG."),
-    (4, b"ftyp", "is HEIC, AVIF or a video, which are not read; export it as JPEG or PNG."),
-    (344, b"n+1\x00", "is a NIfTI volume; export one slice as a 16-bit PNG."),
-    (0, b"version https://git-lfs", "is a Git LFS pointer; fetch the file itself with `git lfs pull`."),
-)
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"GIF8")
-
-
-def _diagnosis(head: bytes, name: str) -> str:
-    """Rest of the sentence that says what a file is, when it is not one of the formats read."""
-    if head[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
-        return (
-            "is a DICOM file, which whylook cannot read yet; export it as a 16-bit PNG, "
-            "for example with `dcmj2pnm --write-16-bit-png FILE.dcm FILE.png`."
-        )
-    if b"<svg" in head.lower():
-        return "is an SVG drawing, which has no pixels; export it as PNG."
-    for at, magic, advice in _KNOWN:
-        if head[at : at + len(magic)] == magic:
-            return advice
-    if head.startswith(_PICTURES):
-        return "begins like a picture, but is cut off or damaged."
-    formats = "JPEG, PNG, WebP, TIFF, BMP or GIF"
-    try:
-        head[: len(head) - 3].decode("utf-8") if len(head) == 1024 else head.decode("utf-8")
-    except UnicodeDecodeError:
-        return f"is not a picture in a format that is read ({formats})."
-    return f"is text, not a picture; give a {formats} file."

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whylook.registry import Registry
 
@@ -42,7 +42,8 @@ def source(name: str, *, title: str, example: str) -> Callable[[Loader], Loader]
     """Register the decorated function `(rest, **options) -> Model` as the source called `name`.
 
     The file that holds it lies in `whylook/models/` and must not import torch before the function is called, so that
-    sources can be listed at once.
+    sources can be listed at once. A function that names `preprocess` or `labels` among its parameters is given those
+    of `load_model`; for the others they are put in place of the model's own afterwards.
     """
 
     def register(load: Loader) -> Loader:
@@ -50,8 +51,3 @@ def source(name: str, *, title: str, example: str) -> Callable[[Loader], Loader]
         return load
 
     return register
-
-
-def registered() -> dict[str, Any]:
-    """Facts about every source, for listings: `{name: {"title": …, "example": …, "summary": …}}`."""
-    return {s.name: {"title": s.title, "example": s.example, "summary": s.summary} for s in SOURCES}
