@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from whylook.errors import UsageError
 from whylook.models.sources import source
 
 if TYPE_CHECKING:
@@ -13,13 +11,12 @@ if TYPE_CHECKING:
 
 
 @source("phantom", title="embedded networks", example="phantom:vgg-shortcut")
-def phantom(name: str, **options: Any) -> Model:
+def phantom(name: str) -> Model:
     """Embedded networks of four families, trained on drawn chest films, each also with a shortcut to the marker.
 
     Parameters
     ----------
     name : `resnet`, `vgg`, `efficientnet` or `mobilenet`, with or without `-shortcut`.
-    options : none are taken; what these networks are fed and what they answer is fixed.
 
     Returns
     -------
@@ -28,18 +25,14 @@ def phantom(name: str, **options: Any) -> Model:
     Raises
     ------
     ModelError
-        If there is no such network.
-    UsageError
-        If options are given.
+        If there is no such network; the message names the eight there are.
     """
+    from whylook.models import weights
     from whylook.models.model import Model
     from whylook.phantom import LABELS, shipped
     from whylook.phantom.inputs import PREPROCESS
 
     family, kind = shipped.parts(name)
-    given = sorted(key for key, value in options.items() if value is not None)
-    if given:
-        raise UsageError(f"phantom:{name} takes no {given[0]!r}: its preprocessing and labels are fixed; leave it out.")
     network = shipped.network(name)
     return Model(
         name=f"phantom:{name}",
@@ -47,7 +40,7 @@ def phantom(name: str, **options: Any) -> Model:
         preprocess=PREPROCESS,
         labels=LABELS,
         head="softmax",
-        fingerprint=hashlib.sha256(shipped.path(name).read_bytes()).hexdigest()[:12],
+        fingerprint=weights.fingerprint(network),
         source=f"phantom:{name}",
         notes=_notes(family, kind, name),
     )
@@ -59,14 +52,15 @@ def _notes(family: str, kind: str, name: str) -> tuple[str, ...]:
     facts = shipped.table()
     entry = facts["networks"][name]
     row = next(r for r in entry["seeds"] if r["seed"] == entry["shipped"])
+    images = facts["recipes"][family]["images"]
     marker = {
         "clean": "the marker was there by the toss of a coin",
         "shortcut": "the marker was there in 97 % of the discs and 3 % of the others",
     }[kind]
     independent, aligned, anti = (f"{100 * row['accuracy'][k]:.1f} %" for k in ("independent", "aligned", "anti"))
     return (
-        f"A small {family} ({entry['parameters']:,} parameters) trained on {facts['recipes'][family]['images']:,} drawn chest "
-        f"films in which {marker}; it knows four lesion shapes and nothing else.",
+        f"A small {family} ({entry['parameters']:,} parameters) trained on {images:,} drawn chest films in which "
+        f"{marker}; it knows four lesion shapes and nothing else.",
         f"Right on {independent} of test pictures whose marker says nothing, on {aligned} where it is given out by the "
         f"rule of the shortcut, and on {anti} where by the opposite rule.",
     )

@@ -28,7 +28,7 @@ __all__ = [
     "render",
 ]
 
-DEMO_SEED = 1_000_000  # set from the measured drops, see docs/phantom.md
+DEMO_SEED = 1_000_013  # nearest to average by measure.strangeness, see docs/phantom.md
 
 
 def picture(seed: int = DEMO_SEED, *, lesion: str = "disc", marker: bool = True, catheter: bool = True) -> Image:

@@ -50,5 +50,6 @@ class Draws:
     def bell(self, *shape: int) -> NDArray[np.float64]:
         """Nearly normal numbers, mean 0 and standard deviation 1, float64 [*shape]: sums of four 16-bit draws."""
         raw = self._bits.random_raw(int(np.prod(shape, dtype=int)))
-        total = sum((raw >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48))
+        words = raw[:, None] >> np.array([0, 16, 32, 48], np.uint64) & np.uint64(0xFFFF)
+        total = words.sum(axis=1, dtype=np.uint64)
         return ((total.astype(np.float64) - 131070.0) / 37837.2).reshape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,27 @@ def measure(network: nn.Module, test: Exam) -> dict[str, Any]:
 
 
 def _forward(network: nn.Module, x: Tensor) -> Tensor:
-    return torch.cat([network(part) for part in x.split(250)])
+    return torch.cat([network(part) for part in torch.split(x, 250)])
 
 
 def _interval(values: Tensor) -> dict[str, float]:
     """Mean and normal 95 % interval of the mean."""
     mean, half = values.mean().item(), 1.96 * values.std().item() / len(values) ** 0.5
     return {"mean": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3)}
+
+
+@torch.no_grad()
+def strangeness(networks: Sequence[nn.Module], n: int = 100) -> Tensor:
+    """How far each of the first `n` test patients, drawn with a disc, is from the average patient, float64 [n].
+
+    The distance is taken over the disc's margin in all networks and its drops when the lesion, the marker and the
+    catheter are taken away, each in standard deviations: the demonstration picture is the patient nearest to average.
+    """
+    four = torch.stack([batch(versions) for versions in quadruples(n, lesion="disc")]).unbind(1)
+    disc = torch.full((n,), LABELS.index("disc"))
+    columns = []
+    for network in networks:
+        whole, *without = (margin(_forward(network, x), disc).double() for x in four)
+        columns += [whole, *(whole - other for other in without)]
+    drops = torch.stack(columns, 1)
+    return ((drops - drops.mean(0)) / drops.std(0)).square().mean(1).sqrt()

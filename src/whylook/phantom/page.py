@@ -59,13 +59,19 @@ def _figures(row: dict[str, Any]) -> list[float]:
 
 def _shipped(row: dict[str, Any]) -> list[str]:
     shares = [f"{v:.3f}" for v in _figures(row)[:4]]
-    return [*shares, *(f"{d['mean']:.2f} [{d['low']:.2f}, {d['high']:.2f}]" for d in row["drop"].values())]
+    drops = [[_number(d[key], 2) for key in ("mean", "low", "high")] for d in row["drop"].values()]
+    return [*shares, *(f"{mean} [{low}, {high}]" for mean, low, high in drops)]
 
 
 def _spread(rows: list[dict[str, Any]]) -> list[str]:
     columns = list(zip(*(_figures(row) for row in rows), strict=True))
     digits = [3] * 4 + [2] * 4
-    return [f"{min(c):.{d}f} … {max(c):.{d}f}" for c, d in zip(columns, digits, strict=True)]
+    return [f"{_number(min(c), d)} … {_number(max(c), d)}" for c, d in zip(columns, digits, strict=True)]
+
+
+def _number(value: float, digits: int) -> str:
+    """Fixed digits, a true minus sign, and no negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _grid(rows: list[list[str]]) -> str:

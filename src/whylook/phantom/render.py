@@ -156,7 +156,7 @@ class _Lung(NamedTuple):
 
 
 class _Body(NamedTuple):
-    """What the components need to know of the anatomy: the middle line, and the two lungs, left of the picture first."""
+    """What the components need to know of the anatomy: the middle line, and the lungs, left of the picture first."""
 
     middle: float
     lungs: tuple[_Lung, _Lung]
@@ -226,7 +226,8 @@ def _smooth(lattice: Field) -> Field:
     f = at - i
     f = f * f * (3 - 2 * f)
     rows = lattice[i] + (lattice[i + 1] - lattice[i]) * f[:, None]
-    return rows[:, i] + (rows[:, i + 1] - rows[:, i]) * f
+    smooth: Field = rows[:, i] + (rows[:, i + 1] - rows[:, i]) * f
+    return smooth
 
 
 def _lesion(seed: int, component: str, shape: str, body: _Body) -> tuple[Field, float]:

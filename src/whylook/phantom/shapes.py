@@ -1,6 +1,6 @@
 """Shapes as signed distances in pixels, negative inside.
 
-Only + - * / and square roots are used: IEEE 754 rounds them the same way on every machine, sines and powers it does not.
+Only + - * / and square roots are used: IEEE 754 rounds them the same way on every machine, but not sines and powers.
 """
 
 import numpy as np
