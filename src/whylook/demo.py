@@ -9,7 +9,7 @@ import torch
 
 from whylook.attribution import run
 from whylook.explainer import explain, load_models, predict
-from whylook.explanation import Explanation, Map, Prediction
+from whylook.explanation import Explanation, Map, Prediction, Ranked
 from whylook.image import Image
 from whylook.models.model import Model
 from whylook.phantom import DEMO_SEED, Phantom, picture, render
@@ -29,24 +29,10 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
     ----------
     progress : called as `progress(done, total, what)`.
     """
-    clean = load_models([f"phantom:{f}" for f in FAMILIES])
-    shortcut = load_models([f"phantom:{f}-shortcut" for f in FAMILIES])
+    models = load_models([f"phantom:{family}{kind}" for family in FAMILIES for kind in ("", "-shortcut")])
     patient = render(DEMO_SEED, lesion="disc", marker=True, catheter=True)
-    image = picture(DEMO_SEED)
-    total = 2 * len(FAMILIES)
-
-    def advance(done: int, _: int, what: str, before: int = 0) -> None:
-        progress(before + done, total, what)
-
-    right = explain(image, clean, METHODS, "disc", progress=advance)
-    wrong = explain(image, shortcut, METHODS, "disc", progress=lambda d, t, w: advance(d, t, w, before=len(FAMILIES)))
-    without = {name: _shown(patient, name) for name in ("lesion", "marker")}
-    ring = picture(DEMO_SEED, lesion="ring")
-    rows = [
-        _row(model, explanation, patient, without, ring)
-        for explanation, models in ((right, clean), (wrong, shortcut))
-        for model in models
-    ]
+    explanation = explain(picture(DEMO_SEED), models, METHODS, "disc", progress=progress)
+    without = {name: _without(name) for name in ("lesion", "marker")}
     return (
         Section(
             title="One picture, eight networks, one answer",
@@ -56,7 +42,7 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
                 "lesion, and neither does the bright line of the catheter.",
                 "Four networks learned from films where the marker came by chance. The other four, of the same "
                 "architectures, learned from films where it hung in 97 % of the discs and in 3 % of all others. "
-                f"{_agreement(right, wrong)} Accuracy on such films cannot tell them apart. The maps can, and so can "
+                f"{_agreement(explanation)} Accuracy on such films cannot tell them apart. The maps can, and so can "
                 "the experiment that a drawn film allows: the same patient once more, without the lesion or without "
                 "the marker.",
             ),
@@ -68,45 +54,52 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
                     "lesion removed",
                     "marker removed",
                     "map on the marker",
-                    "a ring with the marker",
+                    "says without the lesion",
                 ),
-                rows=tuple(rows),
+                rows=tuple(_row(model, explanation, patient, without) for model in models),
                 note=(
                     "Removed: by how much the log-odds of disc fall when the same film is drawn without it. Map on the "
                     f"marker: the share of the {READS} map's mass there, over the marker's share of the picture; a map "
-                    "that knows nothing has 1. Last: what the network says of the same patient with a ring instead."
+                    "that knows nothing has 1. Last: what the network says when only the marker is left; it knows no "
+                    "class for none."
                 ),
             ),
         ),
         Section(
-            title="Networks that learned the lesion",
-            text=("Their maps gather on the disc in the lung.",),
-            explanations=(right,),
-        ),
-        Section(
-            title="Networks that learned the marker",
+            title="Where they look",
             text=(
-                "The same picture, the same answer; but these look at the corner. A map of one picture shows it; "
-                "how much it can be trusted, and what holds for all pictures, takes measurements over many.",
+                "Pairs of one architecture: above, the network that learned the lesion; below, the one that learned the "
+                "marker, and looks at the corner. On the VGG, whose head reads every position by itself, Grad-CAM "
+                "averages that away and points elsewhere; HiResCAM does not.",
+                "A map of one picture shows this; how much it can be trusted, and what holds for all pictures, takes "
+                "measurements over many.",
             ),
-            explanations=(wrong,),
+            explanations=(explanation,),
         ),
     )
 
 
 def _row(
-    model: Model, explanation: Explanation, patient: Phantom, without: dict[str, Image], ring: Image
+    model: Model, explanation: Explanation, patient: Phantom, without: dict[str, Image]
 ) -> tuple[str | float | None, ...]:
     said = explanation.predictions[model.name]
-    top = said.top(1)[0]
+    answers = {dropped: _answer(model, changed) for dropped, changed in without.items()}
     before = _log_odds(said, patient.label)
-    drops = [before - _log_odds(_answer(model, changed), patient.label) for changed in without.values()]
+    drops = [before - _log_odds(answer, patient.label) for answer in answers.values()]
     share = enrichment(explanation.map(model.name, READS), patient.scoring_mask("marker"))
-    other = _answer(model, ring).top(1)[0]
+    top, left = said.top(1)[0], answers["lesion"].top(1)[0]
     return (
-        model.name, top.label, f"{top.probability:.1%}", *(f"{d:+.1f}" for d in drops),
-        "no map" if share is None else f"{share:.1f} ×", f"{other.label} ({other.probability:.0%})",
-    )  # fmt: skip
+        model.name,
+        top.label,
+        _percent(top),
+        *(f"{d:+.1f}".replace("-", "−") for d in drops),
+        "no map" if share is None else f"{share:.1f} ×",
+        f"{left.label} ({_percent(left)})",
+    )
+
+
+def _percent(answer: Ranked) -> str:
+    return f"{answer.probability * 100:.0f} %"
 
 
 def enrichment(m: Map, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float | None:
@@ -128,7 +121,7 @@ def enrichment(m: Map, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) ->
     return None if mass == 0 or area == 0 else float(on[mask & seen].sum()) / mass / area
 
 
-def _shown(patient: Phantom, dropped: str) -> Image:
+def _without(dropped: str) -> Image:
     """The same patient, drawn without one component."""
     from whylook.image import load_image
 
@@ -147,10 +140,10 @@ def _log_odds(prediction: Prediction, label: int) -> float:
     return float(Score("margin")(logits, torch.tensor([[label]])))
 
 
-def _agreement(*explanations: Explanation) -> str:
-    answers = [p.top(1)[0] for e in explanations for p in e.predictions.values()]
-    discs = sum(a.label == "disc" for a in answers)
-    least = min(a.probability for a in answers if a.label == "disc")
-    if discs == len(answers):
-        return f"Of this film all {discs} say disc, each with a probability of {least:.0%} or more."
-    return f"Of this film {discs} of {len(answers)} say disc."
+def _agreement(explanation: Explanation) -> str:
+    answers = [p.top(1)[0] for p in explanation.predictions.values()]
+    discs = [a for a in answers if a.label == "disc"]
+    if len(discs) == len(answers):
+        least = min(discs, key=lambda a: a.probability)
+        return f"Of this film all {len(discs)} say disc, each with a probability of {_percent(least)} or more."
+    return f"Of this film {len(discs)} of {len(answers)} say disc."
