@@ -10,9 +10,9 @@ from whylook.phantom.data import MARKER_RATES, NAMES
 
 @pytest.fixture(scope="module")
 def facts():
-    """Label and presence of marker and catheter in 300 pictures of every data set with one lesion."""
+    """Label and presence of marker and catheter in 250 pictures of every data set with one lesion."""
     names = [n for n in NAMES if n not in ("marker-only", "two-lesion")]
-    patients = zip(*(dataset(n, 300) for n in names), strict=True)  # side by side: versions of one share their work
+    patients = zip(*(dataset(n, 250) for n in names), strict=True)  # side by side: versions of one share their work
     rows = [[(p.label, "marker" in p.components, "catheter" in p.components) for p in same] for same in patients]
     return dict(zip(names, np.array(rows).transpose(1, 0, 2), strict=True))
 

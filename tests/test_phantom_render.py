@@ -94,13 +94,13 @@ def test_a_scoring_mask_does_not_wrap_around_the_edge():
 
 
 def test_what_is_left_to_the_seed_is_there_half_of_the_time_whatever_the_class():
-    drawn = [render(s) for s in range(400)]
+    drawn = [render(s) for s in range(280)]
     label = np.array([p.label for p in drawn])
     for component in ("catheter", "marker"):
         there = np.array([component in p.components for p in drawn])
         for c in range(4):  # 4.5 standard errors: once in some 150,000 for a fair coin
             n = (label == c).sum()
-            assert abs(n - 100) < 4.5 * (400 * 0.25 * 0.75) ** 0.5
+            assert abs(n - 70) < 4.5 * (280 * 0.25 * 0.75) ** 0.5
             assert abs(there[label == c].mean() - 0.5) < 4.5 * (0.25 / n) ** 0.5
 
 

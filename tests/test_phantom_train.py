@@ -15,7 +15,7 @@ def quick(monkeypatch):
     """A recipe that takes a second."""
     recipe = train.Recipe(epochs=1, images=32, batch=16)
     monkeypatch.setattr(train, "RECIPES", dict.fromkeys(shipped.FAMILIES, recipe))
-    monkeypatch.setattr(train, "exam", lambda: exam(16, 8))
+    monkeypatch.setattr(train, "exam", lambda: exam(12, 20))
     yield recipe
     torch.use_deterministic_algorithms(False)
 
@@ -44,7 +44,7 @@ def test_what_was_written_is_what_was_measured(quick, tmp_path, monkeypatch):
     train.main(["--seeds", "1", "--family", "resnet", "--output", str(tmp_path)])
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     for name, entry in shipped.table()["networks"].items():
-        assert {"seed": 0, **measure(shipped.network(name), exam(16, 8))} == entry["seeds"][0]
+        assert {"seed": 0, **measure(shipped.network(name), exam(12, 20))} == entry["seeds"][0]
 
 
 def test_the_median_is_shipped_not_the_best():

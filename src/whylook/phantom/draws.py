@@ -33,7 +33,8 @@ class Draws:
     def unit(self, *shape: int) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1), float64 [*shape]."""
         raw = self._bits.random_raw(int(np.prod(shape, dtype=int)))
-        return ((raw >> np.uint64(11)) * 2.0**-53).reshape(shape)
+        mantissa: NDArray[np.float64] = (raw >> np.uint64(11)).astype(np.float64)
+        return (mantissa * 2.0**-53).reshape(shape)
 
     def between(self, low: float, high: float) -> float:
         """One uniform number in [low, high)."""
@@ -52,4 +53,5 @@ class Draws:
         raw = self._bits.random_raw(int(np.prod(shape, dtype=int)))
         words = raw[:, None] >> np.array([0, 16, 32, 48], np.uint64) & np.uint64(0xFFFF)
         total = words.sum(axis=1, dtype=np.uint64)
-        return ((total.astype(np.float64) - 131070.0) / 37837.2).reshape(shape)
+        sums: NDArray[np.float64] = total.astype(np.float64)
+        return ((sums - 131070.0) / 37837.2).reshape(shape)
