@@ -70,7 +70,7 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
             text=(
                 "Pairs of one architecture: above, the network that learned the lesion; below, the one that learned the "
                 "marker, and looks at the corner. On the VGG, whose head reads every position by itself, Grad-CAM "
-                "averages that away and points elsewhere; HiResCAM does not.",
+                "averages that away and can point elsewhere; HiResCAM does not.",
                 "A map of one picture shows this; how much it can be trusted, and what holds for all pictures, takes "
                 "measurements over many.",
             ),
