@@ -26,7 +26,7 @@ def save(explanation: Explanation, name: str, dpi: int) -> None:
 
 def demo() -> None:
     """One family, both kinds: the embedded film and two networks that give the same answer."""
-    models = ["phantom:efficientnet", "phantom:efficientnet-shortcut"]
+    models = ["phantom:resnet", "phantom:resnet-shortcut"]
     save(whylook.explain(picture(), models, METHODS), "demo.jpg", 72)
 
 
