@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from whylook.errors import Unsupported, UsageError
-from whylook.layers import Layer, find_layer
+from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method
 from whylook.probe import Inputs, Noise, probing
-from whylook.targets import Score, ScoreName, Targets, resolve
-from whylook.trace import Trace, trace
+from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
+from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,23 +88,23 @@ def attribute(
         If the method has no meaning for this network.
     """
     inputs = _check(module, x)
-    several = isinstance(targets, Tensor) and targets.ndim == 2
-    several = several or (isinstance(targets, Sequence) and bool(targets) and isinstance(targets[0], Sequence | Tensor))
+    wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer)
     _, results = run(
         module,
         inputs,
         [request],
-        lambda logits, one_logit: resolve(targets, logits, one_logit),
+        lambda logits, one_logit: resolve(wanted, logits, one_logit),
         Score(score, against),
         seed=seed,
     )
-    if isinstance(results[0], Unsupported):
-        raise results[0]
-    values = results[0].values
-    if not several:
-        values = tuple(v[:, 0] for v in values) if isinstance(values, tuple) else values[:, 0]
-    return values if isinstance(x, tuple) else (values[0] if isinstance(values, tuple) else values)
+    result = results[0]
+    if isinstance(result, Unsupported):
+        raise result
+    values = result.values if isinstance(result.values, tuple) else (result.values,)
+    if wanted is None or wanted.ndim < 2:
+        values = tuple(v[:, 0] for v in values)
+    return values if isinstance(x, tuple) and not request.method.needs.layer else values[0]
 
 
 def run(
@@ -132,6 +132,36 @@ def run(
     -------
     The shared pass, and for each request, in order, its result or the reason why it cannot be had.
     """
+    try:
+        shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
+        doubtful = any(not bool(g.any()) for g in shared.gradients.values())
+    except NotRunError:
+        doubtful = True
+    if doubtful:  # the layer may have been found when the network was set another way: ask anew, once
+        forget(network)
+        shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
+    results: list[Raw | Unsupported] = []
+    for request in requests:
+        if request in refused:
+            results.append(refused[request])
+        elif request.method.needs.probe:
+            results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
+        elif shared.severed and request not in layers:
+            results.append(Unsupported(SEVERED))
+        else:
+            results.append(_from_trace(inputs, request, shared, layers.get(request)))
+    return shared, results
+
+
+def _shared(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    requests: Sequence[Request],
+    choose: Callable[[Tensor, bool], Tensor],
+    score: Score,
+    seed: int,
+) -> tuple[Trace, dict[Request, Layer], dict[Request, Unsupported]]:
+    """The shared pass, the layer that each request reads, and the requests for which there is none."""
     layers: dict[Request, Layer] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
@@ -150,15 +180,7 @@ def run(
         input_gradient=any(r.method.needs.gradient for r in requests),
         seed=seed,
     )
-    results: list[Raw | Unsupported] = []
-    for request in requests:
-        if request in refused:
-            results.append(refused[request])
-        elif request.method.needs.probe:
-            results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
-        else:
-            results.append(_from_trace(inputs, request, shared, layers.get(request)))
-    return shared, results
+    return shared, layers, refused
 
 
 def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, layer: Layer | None) -> Raw:
@@ -187,7 +209,7 @@ def _probe(
     score: Score,
     seed: int,
     progress: Callable[[int], None] | None,
-) -> Raw:
+) -> Raw | Unsupported:
     method, rows, start = request.method, [], perf_counter()
     forwards = backwards = 0
     for i in range(inputs[0].shape[0]):
@@ -196,6 +218,8 @@ def _probe(
         with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
             given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
             extra = {"rng": Noise(seed)} if method.seeded else {}
+            if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
+                return Unsupported(SEVERED)
             rows.append(method.function(*(given[a] for a in method.arguments), **request.parameters, **extra))
         forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
     if isinstance(rows[0], tuple):
@@ -205,9 +229,21 @@ def _probe(
     return Raw(values, None, forwards, backwards, perf_counter() - start)
 
 
+def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:
+    """Whether the logits of one row change with an input that no gradient reaches; run inside `guarded`."""
+    leaves = [x.clone().requires_grad_() for x in row]
+    logits, one_logit = class_logits(network(*(leaf.clone() for leaf in leaves)), 1)
+    value = score(logits, targets, one_logit).sum()
+    grads = torch.autograd.grad(value, leaves, allow_unused=True) if value.requires_grad else [None] * len(leaves)
+    lost = [i for i, g in enumerate(grads) if g is None]
+    return bool(lost) and depends(network, row, lost, logits.detach())
+
+
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
     """The inputs as a tuple, or an error that says what is wrong with them."""
     inputs = x if isinstance(x, tuple) else (x,)
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"attribute explains a torch.nn.Module, not a {type(module).__name__}.")
     for t in inputs:
         if not isinstance(t, Tensor):
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")
@@ -223,4 +259,4 @@ def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
             f"The input is {inputs[0].dtype} on {inputs[0].device} and the network {first.dtype} on {first.device}; "
             "bring one to the other with .to()."
         )
-    return inputs
+    return tuple(t.detach() for t in inputs)

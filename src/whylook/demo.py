@@ -7,14 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from whylook.attribution import run
-from whylook.explainer import explain, load_models, predict
+from whylook.explainer import answer, explain, load_models
 from whylook.explanation import Explanation, Map, Prediction, Ranked
 from whylook.image import Image
 from whylook.models.model import Model
 from whylook.phantom import DEMO_SEED, Phantom, picture, render
 from whylook.report.section import Section, Table
-from whylook.targets import Score, resolve
+from whylook.targets import Score
 
 TITLE = "The right answer for the wrong reason"
 FAMILIES = ("resnet", "vgg", "efficientnet", "mobilenet")
@@ -23,7 +22,7 @@ READS = "hirescam"  # the method whose share on the marker the table gives: righ
 
 
 def story(progress: Callable[[int, int, str], None] = lambda done, total, what: None) -> tuple[Section, ...]:
-    """Compute the page's sections: nothing in them is written down beforehand.
+    """Compute the page's sections; its numbers are measured when it is made.
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def _row(
     model: Model, explanation: Explanation, patient: Phantom, without: dict[str, Image]
 ) -> tuple[str | float | None, ...]:
     said = explanation.predictions[model.name]
-    answers = {dropped: _answer(model, changed) for dropped, changed in without.items()}
+    answers = {dropped: answer(model, changed) for dropped, changed in without.items()}
     before = _log_odds(said, patient.label)
     drops = [before - _log_odds(answer, patient.label) for answer in answers.values()]
     share = enrichment(explanation.map(model.name, READS), patient.scoring_mask("marker"))
@@ -126,12 +125,6 @@ def _without(dropped: str) -> Image:
     from whylook.image import load_image
 
     return load_image(render(DEMO_SEED, lesion="disc", marker=True, catheter=True, drop=(dropped,)).pixels)
-
-
-def _answer(model: Model, image: Image) -> Prediction:
-    x = model.preprocess.apply(image)[None]
-    seen, _ = run(model.network, (x,), [], lambda z, one: resolve(None, z, one), Score())
-    return predict(model, seen.logits)
 
 
 def _log_odds(prediction: Prediction, label: int) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -19,7 +20,7 @@ from whylook.image import Image, load_image
 from whylook.methods import METHODS, Method
 from whylook.models import load_model
 from whylook.models.model import Model
-from whylook.targets import Score, ScoreName, resolve
+from whylook.targets import Score, ScoreName, SelfContrastError, resolve
 from whylook.trace import Trace
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def explain(
 
 
 def load_models(models: Sequence[Any]) -> list[Model]:
-    """Load each of `models`; two of the same name get numbers, so that results can be told apart."""
+    """Load each of `models`; two of the same name raise `UsageError`, for their results could not be told apart."""
     loaded = [m if isinstance(m, Model) else load_model(m) for m in models]
     if not loaded:
         raise UsageError("No model was given; name at least one, for example 'phantom:resnet'.")
@@ -173,22 +174,29 @@ class Job:
         predictions: dict[str, Prediction] = {}
         maps: list[Map] = []
         failures: list[tuple[str, str, str]] = []
-        shared = self._shared(image) if self.targets == "shared" else None
+        shared = self._shared(image) if isinstance(self.targets, str) and self.targets == "shared" else None
         for model in self.models:
-            x = model.preprocess.apply(image)[None].to(device_of(model))
+            x = prepare(model, image)
             classes = shared if shared is not None else self._classes(model)
             against = None if self.against is None else class_index(model, self.against)
             score = Score(self.score, against, softmax=model.head == "softmax")
             start = perf_counter()
-            seen, results = run(
-                model.network,
-                (x,),
-                self.requests,
-                lambda logits, _, classes=classes: _choose(logits, classes),  # type: ignore[misc]
-                score,
-                seed=self.seed,
-                progress=lambda rows, name=model.name: advance(rows, name),  # type: ignore[misc]
-            )
+            try:
+                seen, results = run(
+                    model.network,
+                    (x,),
+                    self.requests,
+                    lambda logits, _, classes=classes: _choose(logits, classes),  # type: ignore[misc]
+                    score,
+                    seed=self.seed,
+                    progress=lambda rows, name=model.name: advance(rows, name),  # type: ignore[misc]
+                )
+            except SelfContrastError as error:
+                if self.targets is not None:
+                    raise
+                predictions[model.name] = answer(model, image)  # its own top class is the one to contrast with
+                failures.append((model.name, "", str(error)))
+                continue
             together = perf_counter() - start - sum(r.seconds for r in results if isinstance(r, Raw))
             predictions[model.name] = predict(model, seen.logits)
             served = sum(isinstance(r, Raw) and not r.seconds for r in results) * seen.targets.shape[1]
@@ -239,27 +247,38 @@ class Job:
     def _classes(self, model: Model) -> list[int] | None:
         if self.targets is None:
             return None
-        wanted = self.targets if isinstance(self.targets, list | tuple) else [cast("ClassName", self.targets)]
+        several = not isinstance(self.targets, str) and isinstance(self.targets, Iterable)
+        wanted = list(cast("Iterable[ClassName]", self.targets)) if several else [cast("ClassName", self.targets)]
+        if not wanted:
+            raise UsageError("No target was given; leave targets out to explain each model's own top class.")
         return [class_index(model, t) for t in wanted]
 
     def _shared(self, image: Image) -> list[int]:
         """The class with the highest mean probability over all models."""
-        means = []
-        for model in self.models:
-            x = model.preprocess.apply(image)[None].to(device_of(model))
-            seen, _ = run(model.network, (x,), [], lambda logits, _: _choose(logits, None), Score(), seed=self.seed)
-            means.append(model.probabilities(seen.logits)[0].double().cpu())
-        sizes = {len(m) for m in means}
-        if len(sizes) > 1 or len({m.labels for m in self.models if m.labels is not None}) > 1:
+        answers = [answer(model, image).probabilities.astype(np.float64) for model in self.models]
+        if len({len(a) for a in answers}) > 1 or len({m.labels for m in self.models if m.labels is not None}) > 1:
             raise UsageError(
                 "The models do not have the same classes, so none can be shared; "
                 "leave targets out to explain each model's own top class."
             )
-        return [int(torch.stack(means).mean(0).argmax())]
+        return [int(np.mean(answers, axis=0).argmax())]
 
 
 def _choose(logits: Tensor, classes: list[int] | None) -> Tensor:
     return resolve(None if classes is None else [classes] * logits.shape[0], logits)
+
+
+def prepare(model: Model, image: Image) -> Tensor:
+    """The input [1, c, h, w] of `model`, on its device and in its dtype."""
+    first = next((p for p in model.network.parameters() if p.is_floating_point()), None)
+    x = model.preprocess.apply(image)[None]
+    return x if first is None else x.to(first.device, first.dtype)
+
+
+def answer(model: Model, image: Image) -> Prediction:
+    """What a model says of a picture, without any map."""
+    seen, _ = run(model.network, (prepare(model, image),), [], lambda logits, _: _choose(logits, None), Score())
+    return predict(model, seen.logits)
 
 
 def predict(model: Model, logits: Tensor) -> Prediction:
@@ -280,7 +299,7 @@ def class_index(model: Model, name: ClassName) -> int:
     if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return int(name)
     text = str(name).strip().lower()
-    if text.lstrip("-").isdigit():
+    if re.fullmatch(r"-?[0-9]+", text):
         return int(text)
     if model.labels is None:
         raise UsageError(f"{model.name} has no labels, so the target {name!r} must be given as a class index.")

@@ -128,7 +128,6 @@ class Explanation:
     predictions: Mapping[str, Prediction]
     maps: tuple[Map, ...]
     failures: tuple[tuple[str, str, str], ...] = ()
-    scores: tuple[Any, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Map]:
@@ -140,11 +139,16 @@ class Explanation:
         Raises
         ------
         UsageError
-            If there is no such map; the message names those there are, or why it could not be made.
+            If there is no such map, or several; the message names those there are, or why it could not be made.
         """
-        for m in self.maps:
-            if (m.model, m.method) == (model, method) and target in (None, m.target.index, m.target.label):
-                return m
+        of_these = [m for m in self.maps if (m.model, m.method) == (model, method)]
+        found = [m for m in of_these if target in (None, m.target.index, m.target.label)]
+        if len(found) == 1:
+            return found[0]
+        if of_these:
+            targets = ", ".join(str(m.target) for m in of_these)
+            what = "several classes" if found else f"other classes than {target!r}"
+            raise UsageError(f"The {method} maps of {model} explain {what}; choose one with target=: {targets}.")
         for failed_model, failed_method, why in self.failures:
             if failed_model == model and failed_method in (method, ""):
                 raise UsageError(f"There is no {method} map of {model}: {why}")

@@ -8,6 +8,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 
+# What timm, transformers and torchvision call the switch of activation checkpointing.
+_CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing", "memory_efficient")
+
 
 @contextmanager
 def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
@@ -27,6 +30,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     training = [module.training for module in modules]
     parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
     flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
+    # Recomputing a checkpointed block in backward would run hooks that are gone by then.
+    checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if getattr(m, n, None) is True]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -48,6 +53,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
             torch.backends.mha.set_fastpath_enabled(False)
             network.eval()
+            for module, name in checkpointed:
+                setattr(module, name, False)
             for module, name, p in parameters:
                 if p.is_inference():  # made under inference_mode: autograd may not save it, so a copy stands in
                     swapped.append((module, name, p))
@@ -60,6 +67,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+            for module, name in checkpointed:
+                setattr(module, name, True)
             for module, name, p in swapped:
                 module._parameters[name] = p
             for p, requires_grad, grad in flags:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -64,6 +64,7 @@ class _Seen:
     name: str
     module: nn.Module
     shape: tuple[int, ...]
+    calls: int  # which call of the module this is, from 1
 
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Layer]] = WeakKeyDictionary()
@@ -73,8 +74,9 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     """Find where to read a CAM.
 
     Without `layer`: the last module of the feature extractor whose output is spatial, at least 2 cells along each
-    axis, and reached by the gradient of the logits (the class token of a transformer makes its last patch tokens
-    useless, so there it is the normalization before the last attention).
+    axis, reached by the gradient of the logits, and through which all that the logits know of the input has to pass.
+    For tokens the last is not asked for: the class token of a transformer makes its last patch tokens useless, so there
+    it is the normalization before the last attention, past which the token stream goes on.
 
     Parameters
     ----------
@@ -91,23 +93,20 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     UsageError
         If `layer` is not in the network or was not run.
     Unsupported
-        If the network, or the layer asked for, has no spatial output.
+        If the network, or the layer asked for, has no spatial output, or no single layer holds what the logits know.
     """
     kind = type(network).__name__
     if isinstance(network, torch.jit.ScriptModule):
         raise Unsupported(
             f"{kind} is compiled (TorchScript), so its layers cannot be read; give the module it was made of."
         )
-    for name, why in REFUSED.items():
-        if kind.startswith(name):
-            raise Unsupported(f"A CAM of {kind} cannot be right: {why}. Use gradient or smoothgrad.")
-    wanted = _name_of(network, layer) if isinstance(layer, nn.Module) else layer
-    if wanted is not None and wanted not in dict(network.named_modules()):
-        near = [n for n, _ in network.named_modules() if n and (wanted in n or n in wanted)][:4]
-        hint = f"did you mean {', '.join(near)}?" if near else "print(network) shows the names."
-        raise UsageError(f"The network has no layer {wanted!r}; {hint}")
+    for part in network.modules():
+        for name, why in REFUSED.items():
+            if type(part).__name__.startswith(name):
+                raise Unsupported(f"A CAM of {type(part).__name__} cannot be right: {why}. Use gradient or smoothgrad.")
+    wanted = None if layer is None else _wanted(network, layer)
     found = _FOUND.setdefault(network, {})
-    key = (wanted, *(tuple(x.shape[1:]) for x in inputs))
+    key = (wanted, *(tuple(x.shape[1:]) for x in inputs), *_options(network))
     known = found.get(key)
     if known is not None and _still_there(network, known):
         return known
@@ -115,6 +114,31 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     if lasting:
         found[key] = layer_found
     return layer_found
+
+
+def forget(network: nn.Module) -> None:
+    """Drop what was found in `network`, so that it is asked anew."""
+    _FOUND.pop(network, None)
+
+
+def _wanted(network: nn.Module, layer: str | nn.Module) -> str:
+    if isinstance(layer, nn.Module):
+        return _name_of(network, layer)
+    if not isinstance(layer, str) or not layer:
+        raise UsageError(f"layer={layer!r} is neither a module of the network nor a dotted name.")
+    names: dict[int, str] = {id(m): n for n, m in network.named_modules()}
+    try:
+        return names[id(network.get_submodule(layer))]  # a module with two names is seen under its first
+    except AttributeError:
+        near = [n for n in names.values() if n and (layer in n or n in layer)][:4]
+        hint = f"did you mean {', '.join(near)}?" if near else "print(network) shows the names."
+        raise UsageError(f"The network has no layer {layer!r}; {hint}") from None
+
+
+def _options(network: nn.Module) -> tuple[object, ...]:
+    """The network's own plain settings (timm's `global_pool`, say): with others it may read another grid."""
+    own = vars(network).items()
+    return tuple((k, v) for k, v in own if k != "training" and k[0] != "_" and isinstance(v, bool | int | str))
 
 
 def _still_there(network: nn.Module, layer: Layer) -> bool:
@@ -127,50 +151,69 @@ def _still_there(network: nn.Module, layer: Layer) -> bool:
 def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) -> tuple[Layer, bool]:
     """The layer, and whether the answer holds for other weights of the same network."""
     seen, classes = _watch(network, inputs)
-    aspect = inputs[0].shape[2:]
-    num_prefix = int(getattr(network, "num_prefix_tokens", -1))
-    layers = [found for s in seen if (found := _layout(s, seen, aspect, num_prefix)) is not None]
+    # The picture is the input with the most axes, wherever it stands among the arguments.
+    aspect = max((tuple(x.shape[2:]) for x in inputs), key=len)
+    prefixes = (
+        m.num_prefix_tokens for m in network.modules() if isinstance(getattr(m, "num_prefix_tokens", None), int)
+    )
+    laid = _layouts(seen, aspect, next(prefixes, None))
     if wanted is not None:
-        asked = [found for found in layers if found.name == wanted]
-        if asked:
-            return asked[-1], True
-        shapes = [s.shape for s in seen if s.name == wanted]
-        if not shapes:
-            raise UsageError(f"Layer {wanted!r} was not run, or returns no tensor, so there is nothing to read there.")
-        raise Unsupported(
-            f"Layer {wanted!r} puts out shape {list(shapes[-1])}, which is not a spatial grid; choose an earlier layer."
-        )
-    width = {
-        s.name: s.shape[1 if found.layout == "nchw" else -1] for s in seen for found in layers if found.name == s.name
-    }
-    # Maps with one channel per class belong to the head (SqueezeNet's last convolution), not to the features.
-    features = [
-        f for f in layers
-        if min(f.grid) > 1 and f.name and not isinstance(f.module, _NO_FEATURE)
-        and not (f.layout == "nchw" and width[f.name] == classes)
-    ]  # fmt: skip
+        return _asked(seen, laid, wanted), True
+    parameters_after = [i for i, s in enumerate(seen) if any(True for _ in s.module.parameters(recurse=False))]
+    last_parameters = max(parameters_after, default=-1)
+    features: dict[str, tuple[Layer, _Seen]] = {}
+    for i, (s, found) in enumerate(zip(seen, laid, strict=True)):
+        if found is None or not s.name or min(found.grid) < 2 or isinstance(s.module, _NO_FEATURE):
+            continue
+        # A map with one channel per class and nothing learned behind it is the head's answer (SqueezeNet), not a feature.
+        if found.layout == "nchw" and s.shape[1] == classes and i >= last_parameters:
+            continue
+        features.pop(s.name, None)  # of several calls the last counts, in its place
+        features[s.name] = (found, s)
     if not features:
         raise Unsupported(
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    # A head that reads a class token may not read the grid that was put out last; elsewhere it does.
-    class_token = any("cls" in n or "class_token" in n for n, _ in network.named_parameters())
-    if features[-1].layout != "tokens" and not class_token:
-        return features[-1], True
-    return _reached(network, inputs, [f for f in features if f.layout != "tokens" or _is_stream(f, features, width)])
+    width = next(reversed(features.values()))[1].shape[-1]
+    candidates = [
+        (found, s)
+        for found, s in features.values()
+        if found.layout != "tokens" or _is_stream(found, s, width, [f for f, _ in features.values()])
+    ]
+    return _proven(network, inputs, candidates)
+
+
+def _asked(seen: list[_Seen], laid: list[Layer | None], wanted: str) -> Layer:
+    """The layer called `wanted`, or an error that says why it cannot be read."""
+    calls = [(s, found) for s, found in zip(seen, laid, strict=True) if s.name == wanted]
+    if not calls:
+        raise UsageError(f"Layer {wanted!r} was not run, or returns no tensor, so there is nothing to read there.")
+    if len(calls) > 1:
+        raise Unsupported(
+            f"Layer {wanted!r} is run {len(calls)} times in one forward, so it has no one activation; "
+            "name a block that contains one of the runs."
+        )
+    s, found = calls[0]
+    if found is None:
+        raise Unsupported(
+            f"Layer {wanted!r} puts out shape {list(s.shape)}, which is not a spatial grid; choose an earlier layer."
+        )
+    return found
 
 
 def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen], int]:
     """Shapes of all modules' outputs in order of completion, and the number of classes."""
     seen: list[_Seen] = []
+    calls: dict[str, int] = {}
     handles = []
 
-    def note(name: str) -> object:
+    def note(name: str) -> Any:
         def hook(module: nn.Module, _: object, output: object) -> None:
             tensor = first_tensor(output)
+            calls[name] = calls.get(name, 0) + 1
             if tensor is not None and tensor.is_floating_point() and tensor.ndim >= 2 and tensor.shape[0] == 1:
-                seen.append(_Seen(name, module, tuple(tensor.shape)))
+                seen.append(_Seen(name, module, tuple(tensor.shape), calls[name]))
 
         return hook
 
@@ -185,26 +228,60 @@ def _watch(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Seen],
     return seen, logits.shape[1]
 
 
-def _layout(s: _Seen, seen: list[_Seen], aspect: tuple[int, ...], num_prefix: int) -> Layer | None:
-    """How the output of `s` lies, judged by shapes: a grid shrinks the input's axes alike, channels do not."""
+_NCHW = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.modules.pooling._MaxPoolNd,
+         nn.modules.pooling._AvgPoolNd)  # fmt: skip
+
+
+def _evidence(module: nn.Module) -> Literal["nchw", "nhwc"] | None:
+    """The layout that a module of this kind always has, or None."""
+    name = type(module).__name__.lower()
+    if isinstance(module, _NCHW) or "2d" in name or "3d" in name:  # LayerNorm2d is a LayerNorm, but of the channels
+        return "nchw"
+    return "nhwc" if isinstance(module, nn.Linear | nn.LayerNorm) else None
+
+
+def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> list[Layer | None]:
+    """How each output lies. Kinds of modules decide; what they do not decide goes by the latest alike, then by shape."""
     rank = len(aspect)
-    if rank and len(s.shape) == rank + 2:
-        first, last = s.shape[2:], s.shape[1:-1]
-        if _alike(first, aspect) >= _alike(last, aspect):
-            return Layer(s.name, s.module, "nchw", first)
-        return Layer(s.name, s.module, "nhwc", last)
-    if len(s.shape) == 3 and rank == 2:
-        tokens = s.shape[1]
-        grids = {t.shape[2:] for t in seen if len(t.shape) == 4} | {t.shape[1:3] for t in seen if len(t.shape) == 4}
-        side = math.isqrt(max(tokens - max(num_prefix, 0), 0))
-        grids.add((side, side))
-        fits = [g for g in grids if 0 <= tokens - math.prod(g) <= 16 and _alike(g, aspect) > 0.6]
-        if num_prefix >= 0 and any(tokens - math.prod(g) == num_prefix for g in fits):
-            fits = [g for g in fits if tokens - math.prod(g) == num_prefix]
-        if fits and tokens > 1:
-            grid = max(fits, key=math.prod)
-            return Layer(s.name, s.module, "tokens", (grid[0], grid[1]), tokens - math.prod(grid))
-    return None
+    latest: dict[tuple[int, ...], Literal["nchw", "nhwc"]] = {}
+    grids: dict[tuple[int, ...], int] = {}  # spatial grids so far, and their channels
+    out: list[Layer | None] = []
+    for s in seen:
+        found: Layer | None = None
+        if rank and len(s.shape) == rank + 2:
+            first, last = s.shape[2:], s.shape[1:-1]
+            kind = _evidence(s.module)
+            if kind == "nhwc" and _alike(last, aspect) < 0.5:
+                kind = None  # an attention's heads × tokens, not a picture
+            if kind is not None:
+                latest[s.shape] = kind
+            kind = kind or latest.get(s.shape) or ("nchw" if _alike(first, aspect) >= _alike(last, aspect) else "nhwc")
+            grid = first if kind == "nchw" else last
+            found = Layer(s.name, s.module, kind, grid)
+            if _alike(grid, aspect) > 0.05:
+                grids[grid] = s.shape[1 if kind == "nchw" else -1]
+        elif len(s.shape) == 3 and rank >= 2:
+            found = _tokens(s, grids, aspect, prefix)
+        out.append(found)
+    return out
+
+
+def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...], prefix: int | None) -> Layer | None:
+    """The reading of [1, tokens, width] as a grid seen before (or a square one) behind a few other tokens."""
+    tokens, width = s.shape[1:]
+    if any(math.prod(grid) == width and channels == tokens for grid, channels in grids.items()):
+        return None  # a flattened grid, channels first
+    known = list(grids)
+    if len(aspect) == 2:
+        side = math.isqrt(max(tokens - (prefix or 0), 0))
+        known.append((side, side))
+    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and _alike(g, aspect) > 0.6]
+    if prefix is not None and any(tokens - math.prod(g) == prefix for g in fits):
+        fits = [g for g in fits if tokens - math.prod(g) == prefix]
+    if not fits or tokens < 2:
+        return None
+    grid = max(fits, key=math.prod)
+    return Layer(s.name, s.module, "tokens", grid, tokens - math.prod(grid))
 
 
 def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
@@ -215,47 +292,71 @@ def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
     return min(fractions) / max(fractions) if max(fractions) <= 1 else 0.0
 
 
-def _is_stream(layer: Layer, features: list[Layer], width: dict[str, int]) -> bool:
+def _is_stream(layer: Layer, s: _Seen, width: int, features: list[Layer]) -> bool:
     """Blocks and normalizations carry the token stream; what is inside an attention does not."""
-    inside = any(
-        "attention" in type(f.module).__name__.lower() and layer.name.startswith(f.name + ".") for f in features
-    )
+    inside = any("attention" in type(f.module).__name__.lower() and s.name.startswith(f.name + ".") for f in features)
     leaf = not any(True for _ in layer.module.children())
     norm = "norm" in type(layer.module).__name__.lower()
-    return width[layer.name] == width[features[-1].name] and not inside and (norm or not leaf)
+    return s.shape[-1] == width and not inside and (norm or not leaf)
 
 
-def _reached(network: nn.Module, inputs: tuple[Tensor, ...], layers: list[Layer]) -> tuple[Layer, bool]:
-    """The last of `layers` at which the logits depend on most of the grid; where they depend on none, the last."""
-    outputs: dict[str, Tensor] = {}
-    handles = []
+_TRIES = 24
 
-    def keep(name: str) -> object:
-        def hook(module: nn.Module, _: object, output: object) -> None:
-            tensor = first_tensor(output)
-            if tensor is not None and tensor.requires_grad:
-                outputs[name] = tensor
 
-        return hook
+def _proven(
+    network: nn.Module, inputs: tuple[Tensor, ...], candidates: list[tuple[Layer, _Seen]]
+) -> tuple[Layer, bool]:
+    """The last candidate that the logits read, and (unless of tokens) that nothing they know goes around.
+
+    Each is asked by a cut: its output becomes a leaf, and the logits' gradients by it and by the input tell.
+    """
+    dead = None
+    for layer, s in list(reversed(candidates))[:_TRIES]:
+        read, around = _cut(network, inputs, layer, s.calls)
+        if read is None and not around:
+            dead = dead or layer  # nothing depends on anything: a head of zeros, as before training
+        elif read is not None and read > 0.5 and (layer.layout == "tokens" or not around):
+            return layer, True
+    if dead is not None:
+        return dead, False  # whichever layer, the map is zero
+    raise Unsupported(
+        f"No single layer of {type(network).__name__} holds what its logits know of the input (branches run side by "
+        "side, or the grid is not read), so no layer can be chosen; name one with layer=, or use gradient or smoothgrad."
+    )
+
+
+def _cut(network: nn.Module, inputs: tuple[Tensor, ...], layer: Layer, call: int) -> tuple[float | None, bool]:
+    """Share of the grid that the logits read (None: no gradient at all), and whether the input reaches them around it."""
+    leaf: list[Tensor] = []
+    count = 0
+
+    def hook(module: nn.Module, _: object, output: object) -> object:
+        nonlocal count
+        count += 1
+        if count != call:
+            return output
+        tensor = first_tensor(output)
+        assert tensor is not None  # it was seen to be one
+        with torch.enable_grad():
+            leaf.append(tensor.detach().requires_grad_())
+            return with_first(output, leaf[0].clone())
 
     with guarded(network, inputs[0].device):
+        handle = layer.module.register_forward_hook(hook)
         try:
-            handles = [f.module.register_forward_hook(keep(f.name)) for f in layers]  # type: ignore[arg-type]
-            logits, _ = class_logits(network(*(x.detach().clone().requires_grad_() for x in inputs)), 1)
+            sources = [x.detach().clone().requires_grad_() for x in inputs]
+            logits, _ = class_logits(network(*(x.clone() for x in sources)), 1)
         finally:
-            for handle in handles:
-                handle.remove()
-        order = [f for f in layers if f.name in outputs]
-        grads = torch.autograd.grad(logits[0, logits[0].argmax()], [outputs[f.name] for f in order], allow_unused=True)
-    for layer, grad in reversed(list(zip(order, grads, strict=True))):
-        if grad is not None and bool((layer.spatial(grad).abs().sum(1) > 0).double().mean() > 0.5):
-            return layer, True
-    if order and all(grad is None or not bool(grad.any()) for grad in grads):
-        return order[-1], False  # a head of zeros (as before training): whichever layer, the map is zero
-    raise Unsupported(
-        f"No token grid of {type(network).__name__} influences its logits, so a CAM has no meaning here; "
-        "use gradient or smoothgrad, or name a layer."
-    )
+            handle.remove()
+        top = logits[0, logits[0].argmax()]
+        if not top.requires_grad or not leaf:
+            return None, False
+        grads = torch.autograd.grad(top, [leaf[0], *sources], allow_unused=True)
+    at_layer, at_inputs = grads[0], grads[1:]
+    around = any(g is not None and bool(g.any()) for g in at_inputs)
+    if at_layer is None or not bool(at_layer.any()):
+        return None, around
+    return float((layer.spatial(at_layer).abs().sum(1) > 0).double().mean()), around
 
 
 def first_tensor(output: object) -> Tensor | None:
@@ -263,6 +364,15 @@ def first_tensor(output: object) -> Tensor | None:
     if isinstance(output, list | tuple):
         output = output[0] if output else None
     return output if isinstance(output, Tensor) else None
+
+
+def with_first(output: object, tensor: Tensor) -> object:
+    """Return what a module put out, with its (first) tensor replaced."""
+    if not isinstance(output, list | tuple):
+        return tensor
+    parts = [tensor, *output[1:]]
+    make = getattr(type(output), "_make", type(output))  # a named tuple takes its fields one by one
+    return make(parts)
 
 
 def _name_of(network: nn.Module, module: nn.Module) -> str:

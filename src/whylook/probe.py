@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_map
 
 from whylook.guard import guarded
 from whylook.targets import Score, class_logits
+from whylook.trace import filled
 
 Inputs = Tensor | tuple[Tensor, ...]
 _CHUNK_ELEMENTS = 8 * 3 * 224 * 224  # activations of 8 such rows stay where the allocator does not page-fault
@@ -71,16 +72,15 @@ class Probe:
         return self._score(logits, self._targets.expand(rows, -1), one_logit)
 
     def _backward(self, scores: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        found: list[tuple[Tensor, ...]] = []
+        found: list[tuple[Tensor | None, ...]] = []
         for k in range(scores.shape[1]):
             self.backwards += scores.shape[0]
-            if not scores.requires_grad:
-                found.append(tuple(torch.zeros_like(leaf) for leaf in leaves))
-                continue
-            keep = k + 1 < scores.shape[1]
-            grads = torch.autograd.grad(scores[:, k].sum(), leaves, retain_graph=keep, allow_unused=True)
-            found.append(tuple(torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)))
-        return tuple(torch.stack(g) for g in zip(*found, strict=True))
+            if scores.requires_grad:
+                keep = k + 1 < scores.shape[1]
+                found.append(torch.autograd.grad(scores[:, k].sum(), leaves, retain_graph=keep, allow_unused=True))
+            else:
+                found.append((None,) * len(leaves))
+        return tuple(filled(column, leaf) for column, leaf in zip(zip(*found, strict=True), leaves, strict=True))
 
     def _chunks(self, batch: Inputs) -> Iterator[tuple[Tensor, ...]]:
         tensors = batch if isinstance(batch, tuple) else (batch,)

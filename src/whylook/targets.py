@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from whylook.errors import Unsupported, UsageError
 
 ScoreName = Literal["logit", "probability", "margin"]
-Targets = int | Sequence[int] | Sequence[Sequence[int]] | Tensor | None
+Targets = int | Sequence[int] | Sequence[Sequence[int]] | Tensor | NDArray[Any] | None
 SCORES: tuple[str, ...] = ("logit", "probability", "margin")
 
 
@@ -58,13 +59,48 @@ def class_logits(output: Any, rows: int) -> tuple[Tensor, bool]:
     return logits, False
 
 
-def resolve(targets: Targets, logits: Tensor, one_logit: bool = False) -> Tensor:
+class SelfContrastError(UsageError):
+    """A class that is to be explained against itself."""
+
+
+def as_index(targets: Any) -> Tensor:
+    """Bring what the caller wrote (numbers, lists, arrays, tensors, or lists of those) to an integer tensor.
+
+    Returns
+    -------
+    Tensor with 0 axes (one index for all rows), 1 (one per row) or 2 (several per row).
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    try:
+        index = torch.as_tensor(_plain(targets))
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"targets={targets!r} is not an index, a list with one per row, or a list of equally long lists."
+        ) from None
+    if index.is_floating_point() or index.dtype == torch.bool or index.is_complex():
+        raise UsageError(f"targets={targets!r} must be whole numbers.")
+    if index.ndim > 2:
+        raise UsageError(f"targets have {index.ndim} axes; there are at most two, rows and classes per row.")
+    return index.long()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy and torch alike; a tensor made under inference_mode becomes an ordinary one
+        return value.tolist()
+    return [_plain(v) for v in value] if isinstance(value, list | tuple | range) else value
+
+
+def resolve(targets: Any, logits: Tensor, one_logit: bool = False) -> Tensor:
     """Class indices [n, k] from what the caller wrote.
 
     Parameters
     ----------
-    targets : an index for all rows; one per row; several per row (a list of lists); None for each row's top class
-        (for a one-logit head: the logit itself, class 1).
+    targets : an index for all rows; one per row; several per row; None for each row's top class (for a one-logit head:
+        the logit itself, class 1).
     logits : [n, classes].
     one_logit : whether the classes were made from a single logit.
 
@@ -76,22 +112,15 @@ def resolve(targets: Targets, logits: Tensor, one_logit: bool = False) -> Tensor
     n, classes = logits.shape
     if targets is None:
         return torch.ones_like(logits[:, :1], dtype=torch.long) if one_logit else logits.argmax(1, keepdim=True)
-    try:
-        index = torch.as_tensor(targets)
-    except (TypeError, ValueError, RuntimeError):
-        raise UsageError(
-            f"targets={targets!r} is not an index, a list with one per row, or a list of equally long lists."
-        ) from None
-    if index.is_floating_point() or index.dtype == torch.bool or index.is_complex():
-        raise UsageError(f"targets={targets!r} must be whole numbers.")
-    index = index.to(logits.device, torch.long)
+    index = as_index(targets).to(logits.device)
+    shape = tuple(index.shape)
     if index.ndim == 0:
-        index = index.expand(n)[:, None]
-    elif index.ndim == 1:
+        index = index.expand(n)
+    if index.ndim == 1:
         index = index[:, None]
-    if index.ndim != 2 or index.shape[0] != n or index.shape[1] == 0:
+    if index.shape[0] != n or index.shape[1] == 0:
         raise UsageError(
-            f"targets have shape {tuple(torch.as_tensor(targets).shape)} for {n} rows; "
+            f"targets have shape {shape} for {n} rows; "
             "give one index, one per row, or a list of lists with the same number of classes for each row."
         )
     bad = index[(index < 0) | (index >= classes)]
@@ -108,7 +137,8 @@ class Score:
     ----------
     name : `logit`; `probability` (softmax, or sigmoid where each class stands alone); `margin`, the log-odds of the
         class (the logit less the log-sum-exp of the others; the logit itself where each class stands alone).
-    against : a second class: the score is the logit less that class's ("why A rather than B?").
+    against : a second class: the score is the logit less that class's ("why A rather than B?"); for a one-logit head,
+        whose classes are the logit and its negative, that is twice the logit.
     softmax : whether the classes exclude each other.
     """
 
@@ -119,6 +149,8 @@ class Score:
     def __post_init__(self) -> None:
         if self.name not in SCORES:
             raise UsageError(f"There is no score {self.name!r}; there are {', '.join(SCORES)}.")
+        if self.against is not None and (isinstance(self.against, bool) or not isinstance(self.against, int)):
+            raise UsageError(f"against={self.against!r} is not a class index.")
         if self.against is not None and self.name != "logit":
             raise UsageError(f"against= compares two logits, so score={self.name!r} cannot be given with it.")
 
@@ -131,7 +163,7 @@ class Score:
                     f"Class {self.against} (against) does not exist: the network has classes 0 to {logits.shape[1] - 1}."
                 )
             if bool((targets == self.against).any()):
-                raise UsageError(f"Class {self.against} cannot be explained against itself.")
+                raise SelfContrastError(f"Class {self.against} cannot be explained against itself.")
             return logits.gather(1, targets) - logits[:, self.against : self.against + 1]
         if self.name == "probability":
             return (logits.sigmoid() if alone else logits.softmax(1)).gather(1, targets)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from whylook.errors import Unsupported
 from whylook.guard import guarded
-from whylook.layers import Layer
+from whylook.layers import Layer, first_tensor, with_first
 from whylook.targets import Score, class_logits
+
+
+class NotRunError(Unsupported):
+    """A layer that the network did not run this time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,7 @@ class Trace:
     activations : by layer name, [n, c, *grid].
     gradients : by layer name, [k, n, c, *grid].
     input_gradients : one per input, [k, n, …].
+    severed : whether the logits change with an input that no gradient reaches: its map would be wrong.
     """
 
     logits: Tensor
@@ -32,6 +37,7 @@ class Trace:
     activations: dict[str, Tensor]
     gradients: dict[str, Tensor]
     input_gradients: tuple[Tensor, ...]
+    severed: bool = False
 
 
 def trace(
@@ -63,12 +69,14 @@ def trace(
 
     def capture(layer: Layer) -> Callable[[nn.Module, object, object], object]:
         def hook(module: nn.Module, _: object, output: object) -> object:
-            parts = list(output) if isinstance(output, list | tuple) else [output]
-            value = cast("Tensor", parts[0])
-            captured[layer.name] = value if value.requires_grad else value.detach().requires_grad_(layer_gradients)
-            # The network goes on with a copy: an in-place operation behind the layer cannot overwrite what was read.
-            parts[0] = captured[layer.name].clone()
-            return type(output)(parts) if isinstance(output, list | tuple) else parts[0]
+            value = first_tensor(output)
+            if value is None:
+                return output
+            with torch.enable_grad():  # a network may run its backbone under no_grad: what follows it is still read
+                kept = value if value.requires_grad else value.detach().requires_grad_(layer_gradients)
+                captured[layer.name] = kept
+                # The network goes on with a copy: an in-place operation behind the layer cannot overwrite what was read.
+                return with_first(output, kept.clone())
 
         return hook
 
@@ -83,12 +91,19 @@ def trace(
                 handle.remove()
         logits, one_logit = class_logits(output, inputs[0].shape[0])
         targets = choose(logits.detach(), one_logit)
+        missing = [layer.name for layer in layers if layer.name not in captured]
+        if missing:
+            raise NotRunError(f"Layer {missing[0]!r} was not run this time, so there is nothing to read there.")
         wanted = [*(leaves if input_gradient else ()), *(captured[f.name] for f in layers if layer_gradients)]
-        grads: list[list[Tensor]] = []
+        grads: list[list[Tensor | None]] = []
+        severed = False
         if wanted:
             scores = score(logits, targets, one_logit)
             grads = [_grad(scores[:, k].sum(), wanted, last=k + 1 == targets.shape[1]) for k in range(targets.shape[1])]
-        stacked = [torch.stack(g) for g in zip(*grads, strict=True)]
+            lost = [i for i in range(len(leaves)) if input_gradient and all(g[i] is None for g in grads)]
+            severed = bool(lost) and depends(network, inputs, lost, logits.detach())
+        columns = list(zip(*grads, strict=True))
+        stacked = [filled(column, like) for column, like in zip(columns, wanted if columns else [], strict=True)]
     split = len(leaves) if input_gradient else 0
     return Trace(
         logits=logits.detach(),
@@ -99,12 +114,34 @@ def trace(
             for f, stack in zip(layers, stacked[split:], strict=False)
         },
         input_gradients=tuple(stacked[:split]),
+        severed=severed,
     )
 
 
-def _grad(score: Tensor, wanted: list[Tensor], *, last: bool) -> list[Tensor]:
-    """Gradients of one number; zero where it does not depend on the tensor."""
+def _grad(score: Tensor, wanted: list[Tensor], *, last: bool) -> list[Tensor | None]:
+    """Gradients of one number; None where no graph leads from it to the tensor."""
     if not score.requires_grad:
-        return [torch.zeros_like(t) for t in wanted]
-    grads = torch.autograd.grad(score, wanted, retain_graph=not last, allow_unused=True)
-    return [torch.zeros_like(t) if g is None else g for g, t in zip(grads, wanted, strict=True)]
+        return [None] * len(wanted)
+    return list(torch.autograd.grad(score, wanted, retain_graph=not last, allow_unused=True))
+
+
+def filled(column: Sequence[Tensor | None], like: Tensor) -> Tensor:
+    """Stack gradients, zero where there is none."""
+    return torch.stack([torch.zeros_like(like) if g is None else g for g in column])
+
+
+def depends(network: nn.Module, inputs: Sequence[Tensor], which: Sequence[int], logits: Tensor) -> bool:
+    """Whether the logits [n, classes] change when the inputs `which` are changed; run inside `guarded`."""
+    moved = list(inputs)
+    for i in which:
+        noise = torch.randn(moved[i].shape, generator=torch.Generator().manual_seed(0)).to(moved[i])
+        moved[i] = moved[i] + 0.3 * (moved[i].std(correction=0) + 1) * noise
+    with torch.no_grad():
+        again, _ = class_logits(network(*moved), inputs[0].shape[0])
+    return not bool(torch.equal(again, logits))
+
+
+SEVERED = (
+    "The logits change with the input, but no gradient reaches it: the network's forward runs under no_grad or detaches. "
+    "Remove that for the explanation, or use a method that needs no gradient of the input."
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,7 +81,17 @@ class Method:
             if name not in self.parameters:
                 has = ", ".join(self.parameters) or "none of its own"
                 raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
+            _check_kind(self.name, name, parameters[name], self.parameters[name])
         return {**self.parameters, **parameters}
+
+
+def _check_kind(method: str, name: str, value: Any, default: Any) -> None:
+    """A number where the default is one: whole for whole, finite for any."""
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
+        raise UsageError(f"{method}'s {name} must be a {'whole' if whole else 'finite'} number, not {value!r}.")
 
 
 METHODS: Registry[Method] = Registry("method")
