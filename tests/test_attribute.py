@@ -1,5 +1,8 @@
 """`attribute`, the low road: shapes, targets, scores, and what it refuses."""
 
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -256,3 +259,113 @@ def test_backward_stops_at_the_layer_for_cams() -> None:
 def test_half_precision_stays_half_precision() -> None:
     toy = build("plain").bfloat16()
     assert attribute(toy, batch(toy).bfloat16(), "grad-cam", 1).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [[1, 2], [3, 4]], ((1, 2), (3, 4)), np.array([[1, 2], [3, 4]]), torch.tensor([[1, 2], [3, 4]]),
+        [np.array([1, 2]), np.array([3, 4])], list(torch.tensor([[1, 2], [3, 4]])),
+    ],
+)  # fmt: skip
+def test_several_targets_in_every_wrapping(targets: object) -> None:
+    toy = build("plain")
+    x = batch(toy)
+    ours = attribute(toy, x, "gradient", targets)
+    assert ours.shape == (2, 2, 16, 16)
+    assert torch.equal(ours[1, 0], attribute(toy, x, "gradient", 3)[1])
+
+
+def test_targets_of_one_per_row_in_every_wrapping() -> None:
+    toy = build("plain")
+    x = batch(toy)
+    expected = attribute(toy, x, "gradient", [1, 2])
+    with torch.inference_mode():
+        inside = torch.tensor([1, 2])
+    for targets in (
+        (1, 2),
+        range(1, 3),
+        np.array([1, 2]),
+        torch.tensor([1, 2]),
+        [torch.tensor(1), np.int64(2)],
+        inside,
+    ):
+        assert torch.equal(attribute(toy, x, "gradient", targets), expected)
+    assert torch.equal(attribute(toy, x, "gradient", np.int64(1)), attribute(toy, x, "gradient", 1))
+
+
+def test_what_comes_back_has_no_graph_and_the_wrapping_of_what_went_in() -> None:
+    toy = build("plain")
+    x = batch(toy).requires_grad_()
+    for method in METHODS.names():
+        ours = attribute(toy, x, method, 1, **({"samples": 2} if method == "smoothgrad" else {}))
+        assert not ours.requires_grad
+        if not METHODS[method].needs.layer:
+            assert isinstance(attribute(toy, (x,), method, 1), tuple)
+    assert x.grad is None
+
+
+class NoGrad(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            f = self.features(x)
+        return self.head(f.mean((2, 3)))
+
+
+def test_a_forward_under_no_grad_is_said_where_it_matters() -> None:
+    net, x = NoGrad(), torch.randn(2, 3, 16, 16)
+    for method in ("gradient", "input-x-gradient", "smoothgrad"):
+        with pytest.raises(whylook.Unsupported, match="no gradient reaches it"):
+            attribute(net, x, method, 1)
+    A = net.features(x)
+    cam = torch.einsum("nchw,c->nhw", A, net.head.weight[1]).relu() / A[0, 0].numel()
+    torch.testing.assert_close(attribute(net, x, "grad-cam", 1), cam.detach())
+
+
+def test_a_layer_that_puts_out_a_named_tuple() -> None:
+    class Out(NamedTuple):
+        features: Tensor
+        extra: int
+
+    class Names(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3)
+
+        def forward(self, x: Tensor) -> Out:
+            return Out(self.conv(x).relu(), 1)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.fc = Names(), nn.Linear(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.f(x).features.mean((2, 3)))
+
+    assert attribute(Net(), torch.randn(2, 3, 8, 8), "grad-cam", 1, layer="f").shape == (2, 6, 6)
+
+
+@pytest.mark.parametrize("wrong", [{"noise": float("nan")}, {"noise": float("inf")}, {"noise": "abc"}, {"samples": 2.5},
+                                   {"samples": True}])  # fmt: skip
+def test_parameters_of_the_wrong_kind_are_said(wrong: dict[str, object]) -> None:
+    toy = build("plain")
+    with pytest.raises(whylook.UsageError, match="must be a"):
+        attribute(toy, batch(toy), "smoothgrad", 1, **wrong)
+
+
+def test_a_layer_by_its_second_name() -> None:
+    toy = build("residual")
+    toy.features.again = toy.features.stem
+    x = batch(toy)
+    assert torch.equal(
+        attribute(toy, x, "grad-cam", 1, layer="features.again"),
+        attribute(toy, x, "grad-cam", 1, layer="features.stem"),
+    )
+    for wrong in (3, ""):
+        with pytest.raises(whylook.UsageError, match="neither a module"):
+            attribute(toy, x, "grad-cam", 1, layer=wrong)

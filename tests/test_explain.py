@@ -204,3 +204,34 @@ def test_progress_reaches_its_total() -> None:
     )  # fmt: skip
     assert seen[-1] == (20, 20)
     assert [d for d, _ in seen] == sorted(d for d, _ in seen)
+
+
+def test_a_double_network_is_fed_doubles() -> None:
+    double = load_model(
+        build("plain"),
+        preprocess=Preprocess(input_size=(16, 16), resize_to=(18, 18), mean=0.5, std=0.25),
+        name="double",
+    )  # type: ignore[arg-type]
+    m = explain(picture(), double, "gradient", 1).maps[0]
+    np.testing.assert_allclose(
+        m.values, explain(picture(), model(), "gradient", 1).maps[0].values, rtol=1e-3, atol=1e-6
+    )
+    assert m.values.dtype == np.float32
+
+
+def test_a_model_whose_own_class_is_the_contrast_is_a_failure_beside_the_others() -> None:
+    models = [model("a"), model("b", "flatten-head")]
+    tops = [explain(picture(), m, "gradient").maps[0].target.index for m in models]
+    assert tops[0] != tops[1]
+    result = explain(picture(), models, "gradient", against=tops[0])
+    assert [m.model for m in result.maps] == ["b"]
+    assert "against itself" in result.failures[0][2]
+    assert set(result.predictions) == {"a", "b"}
+
+
+def test_of_several_targets_one_has_to_be_named() -> None:
+    result = explain(picture(), model(), "grad-cam", np.array([1, 4]))
+    with pytest.raises(whylook.UsageError, match=r"explain several classes.*goldfish \(1\), hen \(4\)"):
+        result.map("plain", "grad-cam")
+    with pytest.raises(whylook.UsageError, match="other classes than 3"):
+        result.map("plain", "grad-cam", 3)

@@ -29,7 +29,7 @@ TIMM = {
     "repghostnet_050": ((7, 7), "nchw"), "repvit_m1_0": ((7, 7), "nchw"), "resnet18": ((7, 7), "nchw"),
     "resnetv2_18": ((7, 7), "nchw"), "rexnet_100": ((7, 7), "nchw"), "legacy_seresnet18": ((7, 7), "nchw"),
     "skresnet18": ((7, 7), "nchw"), "starnet_s1": ((7, 7), "nchw"),
-    "swin_tiny_patch4_window7_224": ((7, 7), "nhwc"), "swinv2_cr_tiny_ns_224": ((7, 7), "nhwc"),
+    "swin_tiny_patch4_window7_224": ((7, 7), "nhwc"), "swinv2_cr_tiny_ns_224": ((7, 7), "nchw"),
     "tiny_vit_5m_224": ((7, 7), "nchw"), "twins_svt_small": ((7, 7), "tokens"),
     "visformer_tiny": ((7, 7), "nchw"), "vit_tiny_patch16_224": ((14, 14), "tokens"), "xception41": ((5, 5), "nchw"),
     "xcit_nano_12_p16_224": ((14, 14), "tokens"),
@@ -128,3 +128,148 @@ def test_another_copy_of_a_found_network_is_searched_anew() -> None:
     network[1] = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU())
     layer = find_layer(network, (x,))
     assert layer.module is network[1]
+
+
+def conv(i: int, o: int, stride: object = 1, rank: int = 2) -> nn.Module:
+    return (nn.Conv2d, nn.Conv3d)[rank - 2](i, o, 3, stride=stride, padding=1)
+
+
+def head(width: int, classes: int, rank: int = 2) -> list[nn.Module]:
+    pool = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)[rank - 2](1)
+    return [pool, nn.Flatten(), nn.Linear(width, classes)]
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "grid"),
+    [
+        (nn.Sequential(conv(1, 32, (2, 1)), nn.ReLU(), conv(32, 32, (2, 1)), nn.ReLU(), *head(32, 3)), (1, 128, 128), (32, 128)),
+        (nn.Sequential(conv(1, 8, (1, 2, 2), 3), nn.ReLU(), conv(8, 8, (1, 2, 2), 3), nn.ReLU(), *head(8, 3, 3)),
+         (1, 16, 64, 64), (16, 16, 16)),
+        (nn.Sequential(conv(3, 10), nn.ReLU(), *head(10, 10)), (3, 9, 9), (9, 9)),
+    ],
+    ids=["strides that differ", "volume with strides that differ", "as many channels as classes"],
+)  # fmt: skip
+def test_channels_are_never_taken_for_rows(network: nn.Module, shape: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    x = torch.randn(1, *shape)
+    layer = find_layer(network, (x,))
+    assert (layer.grid, layer.layout) == (grid, "nchw")
+    assert whylook.attribute(network, x, "grad-cam", 1).shape == (1, *grid)
+
+
+def test_a_flattened_grid_is_no_tokens() -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Sequential(nn.Conv2d(3, 64, 3, stride=4, padding=1), nn.ReLU(), nn.Flatten(2))
+            self.fc = nn.Linear(64, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.f(x).mean(2))
+
+    assert find_layer(Flat(), (torch.randn(1, 3, 28, 28),)).grid == (7, 7)
+
+
+def test_the_head_with_as_many_classes_as_channels_keeps_the_last_layer() -> None:
+    import timm
+
+    assert (
+        find_layer(timm.create_model("resnet18", num_classes=512).eval(), (torch.randn(1, 3, 64, 64),)).name == "layer4"
+    )
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.fc = nn.Sequential(conv(3, 8, 2), nn.ReLU()), nn.Linear(8, 5)
+        self.seg = nn.ConvTranspose2d(8, 1, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        f = self.f(x)
+        return self.fc(f.mean((2, 3))), self.seg(f)
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.s, self.fc = conv(3, 8), conv(8, 8), conv(8, 8), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).relu()
+        return self.fc((self.a(x) + self.s(x)).mean((2, 3)))
+
+
+class Siamese(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.fc = nn.Sequential(conv(3, 8), nn.ReLU()), nn.Linear(16, 5)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.cat([self.f(a).mean((2, 3)), self.f(b).mean((2, 3))], 1))
+
+
+def test_a_layer_that_the_logits_do_not_read_is_not_taken() -> None:
+    x = torch.randn(1, 3, 16, 16)
+    assert find_layer(Decoder(), (x,)).name == "f"
+
+
+def test_a_layer_that_others_go_around_is_not_taken() -> None:
+    x = torch.randn(1, 3, 16, 16)
+    assert find_layer(Branches(), (x,)).name == "stem"
+    with pytest.raises(whylook.Unsupported, match="No single layer of Siamese"):
+        whylook.attribute(Siamese(), (x, x), "grad-cam", 1)
+    with pytest.raises(whylook.Unsupported, match="run 2 times in one forward"):
+        whylook.attribute(Siamese(), (x, x), "grad-cam", 1, layer="f")
+
+
+def test_what_was_found_is_asked_again_when_the_network_is_set_another_way() -> None:
+    import timm
+
+    vit = timm.create_model("vit_tiny_patch16_224", num_classes=7, img_size=64, global_pool="avg").eval()
+    nn.init.normal_(vit.head.weight)
+    x = torch.randn(1, 3, 64, 64)
+    whylook.attribute(vit, x, "hirescam", 1)
+    vit.global_pool = "token"
+    assert find_layer(vit, (x,)).name == "blocks.11.norm1"
+    vit.set_grad_checkpointing(True)
+    before = whylook.attribute(vit, x, "hirescam", 1)
+    vit.set_grad_checkpointing(False)
+    assert torch.equal(whylook.attribute(vit, x, "hirescam", 1), before)
+
+
+def test_a_wrapped_network_is_refused_and_read_like_a_bare_one() -> None:
+    import timm
+
+    hiera = nn.Sequential(nn.Identity(), timm.create_model("hiera_tiny_224", num_classes=5)).eval()
+    with pytest.raises(whylook.Unsupported, match="A CAM of Hiera cannot be right"):
+        find_layer(hiera, (torch.randn(1, 3, 224, 224),))
+    deit = nn.Sequential(nn.Identity(), timm.create_model("deit_tiny_distilled_patch16_224")).eval()
+    layer = find_layer(deit, (torch.randn(1, 3, 224, 224),))
+    assert (layer.name, layer.prefix) == ("1.blocks.11.norm1", 2)
+
+
+def test_tokens_of_a_volume() -> None:
+    class Volume(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch = nn.Conv3d(1, 16, 4, stride=4)
+            self.blocks = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2)
+            self.fc = nn.Linear(16, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.blocks(self.patch(x).flatten(2).transpose(1, 2)).mean(1))
+
+    layer = find_layer(Volume().eval(), (torch.randn(1, 1, 16, 16, 16),))
+    assert (layer.name, layer.grid, layer.layout) == ("blocks", (4, 4, 4), "tokens")
+
+
+def test_the_picture_need_not_be_the_first_input() -> None:
+    class Meta(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.fc = nn.Sequential(conv(3, 8), nn.ReLU()), nn.Linear(13, 3)
+
+        def forward(self, meta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.cat([meta, self.f(x).mean((2, 3))], 1))
+
+    inputs = torch.randn(2, 5), torch.randn(2, 3, 12, 12)
+    assert whylook.attribute(Meta(), inputs, "grad-cam", 1, layer="f").shape == (2, 12, 12)

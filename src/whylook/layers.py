@@ -175,11 +175,11 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    width = next(reversed(features.values()))[1].shape[-1]
+    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens"]
     candidates = [
         (found, s)
         for found, s in features.values()
-        if found.layout != "tokens" or _is_stream(found, s, width, [f for f, _ in features.values()])
+        if found.layout != "tokens" or _is_stream(found, s, widths[-1], [f for f, _ in features.values()])
     ]
     return _proven(network, inputs, candidates)
 
