@@ -142,7 +142,8 @@ def head(width: int, classes: int, rank: int = 2) -> list[nn.Module]:
 @pytest.mark.parametrize(
     ("network", "shape", "grid"),
     [
-        (nn.Sequential(conv(1, 32, (2, 1)), nn.ReLU(), conv(32, 32, (2, 1)), nn.ReLU(), *head(32, 3)), (1, 128, 128), (32, 128)),
+        (nn.Sequential(conv(1, 32, (2, 1)), nn.ReLU(), conv(32, 32, (2, 1)), nn.ReLU(), *head(32, 3)),
+         (1, 128, 128), (32, 128)),
         (nn.Sequential(conv(1, 8, (1, 2, 2), 3), nn.ReLU(), conv(8, 8, (1, 2, 2), 3), nn.ReLU(), *head(8, 3, 3)),
          (1, 16, 64, 64), (16, 16, 16)),
         (nn.Sequential(conv(3, 10), nn.ReLU(), *head(10, 10)), (3, 9, 9), (9, 9)),

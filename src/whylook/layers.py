@@ -153,10 +153,8 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
     seen, classes = _watch(network, inputs)
     # The picture is the input with the most axes, wherever it stands among the arguments.
     aspect = max((tuple(x.shape[2:]) for x in inputs), key=len)
-    prefixes = (
-        m.num_prefix_tokens for m in network.modules() if isinstance(getattr(m, "num_prefix_tokens", None), int)
-    )
-    laid = _layouts(seen, aspect, next(prefixes, None))
+    told = (vars(m).get("num_prefix_tokens") for m in network.modules())
+    laid = _layouts(seen, aspect, next((n for n in told if isinstance(n, int)), None))
     if wanted is not None:
         return _asked(seen, laid, wanted), True
     parameters_after = [i for i, s in enumerate(seen) if any(True for _ in s.module.parameters(recurse=False))]

@@ -22,6 +22,7 @@ app = App(
     "6 finished with some failures, 130 interrupted. --debug shows the traceback of an error.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
 for _command in (demo, explain, models, methods):
     app.command(_command)
