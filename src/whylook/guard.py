@@ -31,7 +31,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
     flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
     # Recomputing a checkpointed block in backward would run hooks that are gone by then.
-    checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if getattr(m, n, None) is True]
+    checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if vars(m).get(n) is True]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -52,14 +52,15 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     torch.cuda.manual_seed(seed)
             # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
             torch.backends.mha.set_fastpath_enabled(False)
-            network.eval()
+            if any(training):
+                network.eval()
             for module, name in checkpointed:
                 setattr(module, name, False)
             for module, name, p in parameters:
                 if p.is_inference():  # made under inference_mode: autograd may not save it, so a copy stands in
                     swapped.append((module, name, p))
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
-                else:
+                elif p.requires_grad:
                     p.requires_grad_(False)
             for module, name, _, value, version in buffers:
                 if version is None:
@@ -72,9 +73,10 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             for module, name, p in swapped:
                 module._parameters[name] = p
             for p, requires_grad, grad in flags:
-                if not p.is_inference():
+                if p.requires_grad != requires_grad and not p.is_inference():
                     p.requires_grad_(requires_grad)
-                p.grad = grad
+                if p.grad is not grad:
+                    p.grad = grad
             for module, name, buffer, value, version in buffers:
                 if module._buffers[name] is not buffer:
                     module._buffers[name] = buffer
@@ -82,4 +84,5 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     with torch.no_grad():
                         buffer.copy_(value)
             for module, flag in zip(modules, training, strict=True):
-                module.training = flag
+                if module.training != flag:
+                    module.training = flag

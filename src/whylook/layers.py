@@ -100,10 +100,6 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
         raise Unsupported(
             f"{kind} is compiled (TorchScript), so its layers cannot be read; give the module it was made of."
         )
-    for part in network.modules():
-        for name, why in REFUSED.items():
-            if type(part).__name__.startswith(name):
-                raise Unsupported(f"A CAM of {type(part).__name__} cannot be right: {why}. Use gradient or smoothgrad.")
     wanted = None if layer is None else _wanted(network, layer)
     found = _FOUND.setdefault(network, {})
     key = (wanted, *(tuple(x.shape[1:]) for x in inputs), *_options(network))
@@ -150,6 +146,10 @@ def _still_there(network: nn.Module, layer: Layer) -> bool:
 
 def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) -> tuple[Layer, bool]:
     """The layer, and whether the answer holds for other weights of the same network."""
+    for part in network.modules():
+        for name, why in REFUSED.items():
+            if type(part).__name__.startswith(name):
+                raise Unsupported(f"A CAM of {type(part).__name__} cannot be right: {why}. Use gradient or smoothgrad.")
     seen, classes = _watch(network, inputs)
     # The picture is the input with the most axes, wherever it stands among the arguments.
     aspect = max((tuple(x.shape[2:]) for x in inputs), key=len)
