@@ -239,7 +239,9 @@ def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | 
     if not np.isfinite([lo, hi]).all():
         raise ImageError(f"{what} holds values that are not finite.")
     if window is not None:
-        return [f"Shown with the window {window[0]:g} to {window[1]:g}; it holds {lo:g} to {hi:g}{_flat(lo, hi, window)}."]
+        return [
+            f"Shown with the window {window[0]:g} to {window[1]:g}; it holds {lo:g} to {hi:g}{_flat(lo, hi, window)}."
+        ]
     if stored.dtype == np.uint8:
         return []
     limit = 1 if stored.dtype.kind == "f" else 65535
