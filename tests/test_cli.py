@@ -14,6 +14,8 @@ import torch
 from PIL import Image as Pil
 
 from whylook.cli import run
+from whylook.cli.explain import pick_device
+from whylook.errors import UsageError
 
 MODEL = ["-m", "phantom:resnet"]
 
@@ -137,10 +139,112 @@ def test_single_maps_that_cannot_be_made_are_6(
     assert run([*arguments, "-x", "gradient"]) == 0
 
 
-def test_an_unwritable_folder_is_a_sentence(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", [["explain", "PHOTO", *MODEL], ["demo"]])
+def test_an_unusable_folder_is_a_sentence_before_anything_is_loaded(
+    command: list[str], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import whylook.image
+    import whylook.models
+
     (tmp_path / "file").write_text("in the way")
-    assert run(["explain", str(photo), *MODEL, "-o", str(tmp_path / "file")]) == 2
-    assert "file" in sentence_of(capsys)
+    monkeypatch.setattr(whylook.image, "load_image", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(whylook.models, "load_model", lambda *a, **k: 1 / 0)
+    assert run([str(photo) if a == "PHOTO" else a for a in command] + ["-o", str(tmp_path / "file")]) == 2
+    assert "file, not a folder" in sentence_of(capsys)
+
+
+def test_json_is_one_document_also_when_nothing_could_be_made(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for arguments, code, what in (
+        (["nosuch.jpg", *MODEL], 3, "nosuch.jpg"),
+        ([str(photo), "-m", "phantom:alexnet"], 4, "phantom:alexnet"),
+    ):
+        assert run(["explain", *arguments, "-o", str(out), "--json"]) == code
+        result = json.loads(capsys.readouterr().out)
+        assert (result["schema"], result["images"], result["maps"]) == ("whylook/1", [], [])
+        (failure,) = result["failures"]
+        assert failure["what"] == what
+        assert what.partition(":")[2] in failure["reason"]
+        assert not out.exists()
+
+
+def test_what_could_not_be_had_is_in_the_result(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken_factory.py").write_text("def make(): raise ValueError('no weights')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "out"
+    assert run(["explain", str(photo), "nosuch.jpg", "-m", "broken_factory:make", *MODEL, "-o", str(out)]) == 6
+    assert "broken_factory:make failed with ValueError: no weights" in sentence_of(capsys)
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    assert [f["what"] for f in result["failures"]] == ["nosuch.jpg", "broken_factory:make"]
+    assert [m["name"] for m in result["models"]] == ["phantom:resnet"]
+
+
+def test_how_a_picture_was_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Pil.fromarray(np.arange(6400, dtype=np.uint16).reshape(80, 80)).save(tmp_path / "deep.png")
+    command = ["explain", str(tmp_path / "deep.png"), *MODEL, "-o", str(tmp_path / "out")]
+    assert run(command) == 0
+    assert "deep.png: 16-bit values kept" in sentence_of(capsys)
+    assert run([*command, "--window", "60000,61000"]) == 0
+    assert "so all of it is black: --window 0,6399 may be meant." in sentence_of(capsys)
+
+
+def test_a_picture_that_cannot_be_fed_is_3_and_the_others_are_done(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Pil.fromarray(np.zeros((2, 100_000), np.uint8)).save(tmp_path / "strip.png")
+    out = tmp_path / "out"
+    command = ["explain", str(tmp_path / "strip.png"), str(photo), *MODEL, "-o", str(out)]
+    assert run(command) == 3
+    assert "strip.png is too thin" in sentence_of(capsys)
+    assert [i["name"] for i in json.loads((out / "result.json").read_text("utf-8"))["images"]] == ["photo.png"]
+
+
+class Machine:
+    """What `pick_device` asks of torch, on a machine with two GPUs."""
+
+    device = staticmethod(torch.device)
+
+    class cuda:  # noqa: N801
+        is_available = staticmethod(lambda: True)
+        device_count = staticmethod(lambda: 2)
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    assert [pick_device(d, Machine) for d in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
+    for name in ("cuda:2", "cuda:7", "cpu:3", "mps", "gpu", "cuda:x", ""):
+        with pytest.raises(UsageError, match="There is no device"):
+            pick_device(name, Machine)
+    with pytest.raises(UsageError, match="cuda:0 to cuda:1"):
+        pick_device("cuda:7", Machine)
+
+
+@pytest.mark.parametrize("arguments", [["methods"], ["models"], ["methods", "--json"], ["explain", "é×.jpg", "--json"]])
+def test_a_code_page_is_no_reason_to_fail(arguments: list[str], tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-m", "whylook", *arguments], capture_output=True, timeout=120, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == (3 if arguments[0] == "explain" else 0), done.stderr
+    text = done.stdout.decode("ascii")
+    assert not text.isspace()
+    if "--json" in arguments:
+        content = json.loads(text)
+        assert arguments[0] != "explain" or content["failures"][0]["what"] == "é×.jpg"
+
+
+def test_titles_are_lines_of_their_own(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(photo), *MODEL, "-o", str(tmp_path / "out")]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "photo.png: what the models say (probabilities are not calibrated)" in lines
+
+
+def test_every_exit_code_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "1 an error that whylook did not expect" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_error_nobody_expected_is_a_sentence_too(

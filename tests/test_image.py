@@ -163,6 +163,45 @@ def test_a_window_on_eight_bits_shows_too():
     assert image.rgb8()[0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
+def test_an_image_that_is_read_takes_another_window():
+    image = load_image(DEEP)
+    narrow = load_image(image, window=(10000, 30000))
+    fresh = load_image(DEEP, window=(10000, 30000))
+    assert load_image(image) is image
+    assert (narrow.window, narrow.notes, narrow.sha256) == (fresh.window, fresh.notes, fresh.sha256)
+    assert (narrow.unit() == fresh.unit()).all()
+    assert load_image(narrow, window=(0, 5)).notes == load_image(DEEP, window=(0, 5)).notes
+    with pytest.raises(UsageError, match="ascending"):
+        load_image(image, window=(2, 1))
+
+
+def test_other_notes_outlive_a_window():
+    image = load_image(PilImage.fromarray(np.zeros((4, 4, 4), np.uint8)))
+    assert len(image.notes) == 1
+    assert load_image(load_image(image, window=(0, 9)), window=(0, 255)).notes[:1] == image.notes
+
+
+@pytest.mark.parametrize(
+    ("values", "window", "words"),
+    [
+        ([100, 200], (300, 400), "so all of it is black: --window 100,200 may be meant."),
+        ([100, 200], (10, 100), "so all of it is white: --window 100,200 may be meant."),
+        ([5, 5], (0, 10), "so all of it is of one gray."),
+        ([100, 200], (199, 1000), "it holds 100 to 200."),
+    ],
+)
+def test_a_window_that_leaves_nothing_to_see_is_told(values, window, words):
+    image = load_image(np.array([values], np.uint16), window=window)
+    assert image.notes[-1].endswith(words)
+    assert (len(np.unique(image.unit())) < 2) == ("so all" in words)
+
+
+@pytest.mark.parametrize(("window", "word"), [((0, 1e-50), "narrower"), ((-3e38, 3e38), "wider")])
+def test_windows_that_float32_cannot_tell_are_refused(window, word):
+    with pytest.raises(UsageError, match=word):
+        load_image(DEEP, window=window)
+
+
 def test_negative_integers_of_a_tiff_need_a_window(tmp_path):
     path = tmp_path / "ct.tif"
     hounsfield = RNG.integers(-1000, 2000, (30, 30)).astype(np.int32)

@@ -413,6 +413,35 @@ def test_a_factory_in_the_current_folder(tmp_path, monkeypatch):
         load_model("clinic_models:make", arch_options=["clases=5"], **fed)
 
 
+@pytest.mark.parametrize(
+    ("spec", "error", "words"),
+    [
+        ("fails_here:value", ModelError, "fails_here:value failed with ValueError: weights of 2019 are gone"),
+        ("fails_here:types", ModelError, "fails_here:types failed with TypeError"),
+        ("fails_here:silent", ModelError, "fails_here:silent failed with AssertionError;"),
+        ("fails_here:ours", ModelError, "^The scanner is not known"),
+        ("fails_here:needs", UsageError, "fails_here:needs cannot be called with no options: .*'size'"),
+        ("fails_there:make", ModelError, "fails_there.*cannot be imported: ZeroDivisionError"),
+    ],
+)
+@pytest.mark.parametrize("as_architecture", [False, True])
+def test_what_fails_in_a_factory_is_told_as_its_own(spec, error, words, as_architecture, tmp_path, monkeypatch):
+    (tmp_path / "fails_here.py").write_text(
+        "from whylook.errors import ModelError\n"
+        "def value(): raise ValueError('weights of 2019 are gone')\n"
+        "def types(): return len(3)\n"
+        "def silent(): raise AssertionError\n"
+        "def ours(): raise ModelError('The scanner is not known.')\n"
+        "def needs(size): return size\n"
+    )
+    (tmp_path / "fails_there.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    save_file({"weight": torch.zeros(2, 2)}, tmp_path / "w.safetensors")
+    options = {"checkpoint": tmp_path / "w.safetensors"} if as_architecture else {}
+    with pytest.raises(error, match=words):
+        load_model(spec, **options)
+
+
 # --- fingerprints ------------------------------------------------------------------------------------------------
 
 

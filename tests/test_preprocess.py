@@ -13,7 +13,7 @@ from timm.data import create_transform, resolve_data_config
 from torchvision import transforms as tv
 from torchvision.transforms import v2
 
-from whylook.errors import UsageError
+from whylook.errors import ImageError, UsageError
 from whylook.image import Image, load_image
 from whylook.preprocess import Preprocess
 
@@ -211,6 +211,20 @@ def test_caffe_networks_are_fed_blue_first_from_0_to_255():
     x = p.apply(load_image(np.full((2, 2, 3), (200, 100, 50), np.uint8)))
     assert x[:, 0, 0].tolist() == pytest.approx([50 - 104, 100 - 117, 200 - 123], abs=1e-4)
     assert torch.allclose(p.unnormalize(x)[:, 0, 0], torch.tensor([200, 100, 50]) / 255)
+
+
+@pytest.mark.parametrize("shape", [(2, 100_000), (100_000, 2)])
+def test_strips_that_would_grow_beyond_all_memory_are_refused(shape):
+    image = load_image(np.zeros(shape, np.uint8))
+    with pytest.raises(ImageError, match=r"12800000.*cut out the part"):
+        Preprocess().apply(image)
+    assert Preprocess(resize="squash").apply(image).shape == (3, 224, 224)
+
+
+def test_a_thin_picture_that_fits_is_fed_as_ever():
+    pixels = noise(2, 1000)
+    chain = tv.Compose([tv.Resize(64), tv.CenterCrop(60), tv.ToTensor(), tv.Normalize(**NORMALIZE)])
+    assert same(Preprocess.from_torchvision(chain).apply(load_image(pixels)), chain(pil(pixels)))
 
 
 def test_json_round_trip():

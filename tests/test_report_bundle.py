@@ -52,7 +52,7 @@ def test_a_saved_folder_holds_every_map_bit_for_bit(tmp_path):
     assert result["models"][0]["fingerprint"] == "f00d0"
     assert result["predictions"][0]["top"][0]["label"] == made_up.LABELS[0]
     assert result["failures"] == [
-        {"image": 0, "model": "vgg16", "method": made_up.METHODS[1], "reason": made_up.FAILURE}
+        {"image": 0, "model": "vgg16", "method": made_up.METHODS[1], "what": None, "reason": made_up.FAILURE}
     ]
     assert set(result["versions"]) >= {"whylook", "python", "torch", "numpy"}
 
@@ -93,6 +93,28 @@ def test_a_run_that_breaks_off_leaves_no_result_and_no_litter(tmp_path, monkeypa
     if isinstance(failure, OSError):
         assert "maps.npz" in str(caught.value)
         assert "no space left" in str(caught.value)
+
+
+def test_what_came_to_nothing_is_among_the_failures(tmp_path):
+    problems = [("scan.dcm", "scan.dcm is a DICOM file.")]
+    folder = bundle.save([made_up.explanation(failing=False)], tmp_path, problems=problems)
+    entry = {"image": None, "model": None, "method": None, "what": "scan.dcm", "reason": "scan.dcm is a DICOM file."}
+    assert strict(folder / "result.json")["failures"] == [entry]
+    assert manifest([], problems=problems)["failures"] == [entry]
+
+
+def test_a_folder_is_checked_without_being_made(tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("mine")
+    bundle.check_folder(tmp_path / "new" / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+    for path in (tmp_path / "taken", tmp_path / "taken" / "below" / "it"):
+        with pytest.raises(WhylookError, match=r"Cannot write .*taken.*file, not a folder"):
+            bundle.check_folder(path)
+    with pytest.raises(WhylookError, match="name is too long"):
+        bundle.check_folder(tmp_path / ("x" * 300))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(WhylookError, match=r"Cannot write .*new.*may not write there"):
+        bundle.check_folder(tmp_path / "new" / "out")
 
 
 def test_the_old_result_is_gone_before_anything_is_written(tmp_path, monkeypatch):

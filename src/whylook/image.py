@@ -7,7 +7,7 @@ import io
 import os
 import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -89,7 +89,8 @@ def load_image(source: Any, *, window: tuple[float, float] | None = None, max_pi
 
     Parameters
     ----------
-    source : path, bytes, PIL image, NumPy array, or an `Image` (returned as it is). Files may be JPEG, PNG, WebP, TIFF,
+    source : path, bytes, PIL image, NumPy array, or an `Image` (returned as it is, or with
+        `window` where that is given). Files may be JPEG, PNG, WebP, TIFF,
         BMP or GIF (of animations the first frame). Arrays are [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (alpha last),
         uint8, uint16, or float in [0, 1].
     window : stored values that become black and white; needed for floats outside [0, 1].
@@ -109,7 +110,7 @@ def load_image(source: Any, *, window: tuple[float, float] | None = None, max_pi
     """
     window = _checked(window)
     if isinstance(source, Image):
-        return source
+        return source if window is None else _rewindowed(source, window)
     if isinstance(source, np.ndarray):
         return _from_array(source, window)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -138,7 +139,21 @@ def _checked(window: Any) -> tuple[float, float] | None:
         lo = hi = np.nan
     if not (np.isfinite([lo, hi]).all() and lo < hi):
         raise UsageError(f"A window is two ascending numbers such as 0,4095, not {window!r}.")
+    with np.errstate(over="ignore", under="ignore"):
+        width = np.float32(hi - lo)
+    if width == 0 or not np.isfinite(width):
+        raise UsageError(f"The window {window!r} is {'narrower' if width == 0 else 'wider'} than float32 can tell.")
     return lo, hi
+
+
+def _rewindowed(image: Image, window: tuple[float, float]) -> Image:
+    """The same stored values under another window; the note on the former one goes."""
+    try:
+        former = _range_notes(image.pixels, image.name, image.window)
+    except ImageError:  # floats that make no picture without a window
+        former = []
+    kept = [n for n in image.notes if n not in former]
+    return replace(image, window=window, notes=(*kept, *_range_notes(image.pixels, image.name, window)))
 
 
 def _from_path(source: str | os.PathLike[str], window: tuple[float, float] | None, max_pixels: int) -> Image:
@@ -224,7 +239,9 @@ def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | 
     if not np.isfinite([lo, hi]).all():
         raise ImageError(f"{what} holds values that are not finite.")
     if window is not None:
-        return [f"Shown with the window {window[0]:g} to {window[1]:g}; it holds {lo:g} to {hi:g}."]
+        return [
+            f"Shown with the window {window[0]:g} to {window[1]:g}; it holds {lo:g} to {hi:g}{_flat(lo, hi, window)}."
+        ]
     if stored.dtype == np.uint8:
         return []
     limit = 1 if stored.dtype.kind == "f" else 65535
@@ -240,6 +257,16 @@ def _range_notes(stored: NDArray[Any], what: str, window: tuple[float, float] | 
         top = 2 ** int(hi).bit_length() - 1
         return [f"{said}, so it is dark: --window 0,{top} may be meant."]
     return [said + "."]
+
+
+def _flat(lo: float, hi: float, window: tuple[float, float]) -> str:
+    """What to add where a window leaves nothing to see of values from `lo` to `hi`."""
+    black, white = np.float32(window[0]), np.float32(window[1] - window[0])
+    darkest, brightest = np.clip((np.array([lo, hi], np.float32) - black) / white, 0, 1)
+    if darkest < brightest:
+        return ""
+    shade = {0.0: "black", 1.0: "white"}.get(float(darkest), "of one gray")
+    return f", so all of it is {shade}" + (f": --window {lo:g},{hi:g} may be meant" if lo < hi else "")
 
 
 def _settled(stored: NDArray[Any], what: str, window: tuple[float, float] | None) -> tuple[Pixels, list[str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whylook.errors import UsageError
+from whylook.errors import ImageError, UsageError
 from whylook.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Resize = Literal["shorter", "squash", "longer", "none"]
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+MAX_RESIZED = 200_000_000  # pixels: very thin pictures grow to strips that no memory holds
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -92,10 +93,23 @@ class Preprocess:
             raise UsageError(f"channel_order={self.channel_order!r} is not known; it is rgb or bgr.")
 
     def apply(self, image: Image) -> Tensor:
-        """Return the network's input, float32 [channels, height, width], of `image`."""
+        """Return the network's input, float32 [channels, height, width], of `image`.
+
+        Raises
+        ------
+        ImageError
+            If the picture is so thin that it would grow beyond `MAX_RESIZED` pixels before the crop.
+        """
         import torch
 
         rows, columns = self._axes(image.height, image.width)
+        pixels = rows.resized * columns.resized
+        if pixels > max(MAX_RESIZED, image.height * image.width):
+            raise ImageError(
+                f"{image.name} is too thin, {image.width} pixels wide and {image.height} high: it would have to grow to "
+                f"{columns.resized}×{rows.resized} before the crop to {self.input_size[1]}×{self.input_size[0]}; "
+                "cut out the part that matters first."
+            )
         values = self._resized(image, rows.resized, columns.resized)
         tensor = torch.from_numpy(self._cropped(values, rows, columns)).permute(2, 0, 1).contiguous()
         # 8-bit values are divided here, in torch, as torchvision does it: the last bit may differ elsewhere

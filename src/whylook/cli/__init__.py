@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -18,8 +19,9 @@ from whylook.errors import WhylookError
 app = App(
     name="whylook",
     help="See where an image classifier looks, and whether the map of it can be believed.\n\n"
-    "Exit codes: 0 done, 2 wrong usage, 3 a picture cannot be read, 4 a model or its weights are not to be had, "
-    "6 finished with some failures, 130 interrupted. --debug shows the traceback of an error.",
+    "Exit codes: 0 done, 1 an error that whylook did not expect, 2 wrong usage, 3 a picture cannot be read, "
+    "4 a model or its weights are not to be had, 6 finished with some failures, 130 interrupted. "
+    "--debug shows the traceback of an error.",
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
@@ -31,6 +33,9 @@ for _command in (demo, explain, models, methods):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a code page without × or ─ is no reason to fail
+            stream.reconfigure(errors="replace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     sys.exit(run([a for a in given if a != "--debug"], debug=debug))

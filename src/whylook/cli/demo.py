@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json as json_format
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from whylook.cli.terminal import out, progress_bar, table
+from whylook.cli.terminal import document, out, progress_bar, table
 
 
 def demo(
@@ -27,15 +28,17 @@ def demo(
     json : bool
         Print the content of result.json, and nothing else, on standard output.
     """
+    from whylook.report.bundle import check_folder, save
+
+    check_folder(output)
     from whylook.demo import TITLE, story
-    from whylook.report.bundle import save
 
     with progress_bar("Explaining") as progress:
         sections = story(progress)
     explanations = [e for s in sections for e in s.explanations]
     folder = save(explanations, output, sections=sections, title=TITLE)
     if json:
-        out((folder / "result.json").read_text("utf-8").rstrip())
+        document(json_format.loads((folder / "result.json").read_text("utf-8")))
         return
     for section in sections:
         if section.table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json as json_format
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import Group, Parameter
 
-from whylook.cli.terminal import out, progress_bar, say, table
+from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, ModelError, UsageError, WhylookError
 from whylook.methods import METHODS
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 Many = Parameter(negative_iterable=(), consume_multiple=False)
 Flag = Parameter(negative=())
 OWN = Group("Your own network", sort_key=10)
+
+
+class Problem(NamedTuple):
+    """A picture or a model that came to nothing, and why; the others are done all the same."""
+
+    what: str
+    error: WhylookError
 
 
 def explain(
@@ -130,28 +138,28 @@ def explain(
         "interpolation": interpolation, "crop": crop, "resize": resize, "crop_mode": crop_mode, "scale": scale,
         "channel_order": channel_order, "head": head, "name": name,
     }  # fmt: skip
-    problems: list[WhylookError] = []
+    from whylook.report.bundle import check_folder, save
+
+    problems: list[Problem] = []
     settings = parse_settings(setting or ())
     for wanted in (*(method or ()), *settings):
         METHODS[wanted]  # a misspelt name is said before anything is loaded
+    check_folder(output)
     pictures = read_pictures(photos, window, problems)
     if not pictures:
-        return finish(problems)
+        return nothing(problems, json)
     models = read_models(model, own, device, problems)
     if not models:
-        return finish(problems)
+        return nothing(problems, json)
     explanations = explain_all(
         pictures, models, method, target, against=against, score=score, layer=layer, parameters=settings, seed=seed,
         problems=problems,
     )  # fmt: skip
     if not explanations:
-        return finish(problems)
-
-    from whylook.report.bundle import save
-
-    folder = save(explanations, output)
+        return nothing(problems, json)
+    folder = save(explanations, output, problems=told(problems))
     if json:
-        out((folder / "result.json").read_text("utf-8").rstrip())
+        document(json_format.loads((folder / "result.json").read_text("utf-8")))
     else:
         for explanation in explanations:
             show(explanation)
@@ -163,8 +171,8 @@ def explain(
     return finish(problems, failures)
 
 
-def read_pictures(photos: Sequence[str], window: str | None, problems: list[WhylookError]) -> list[Image]:
-    """Read what can be read; each picture that cannot becomes one of `problems`."""
+def read_pictures(photos: Sequence[str], window: str | None, problems: list[Problem]) -> list[Image]:
+    """Read what can be read, and say how; each picture that cannot becomes one of `problems`."""
     from whylook.image import load_image
 
     limits = numbers("window", window, (2,)) if window else None
@@ -173,14 +181,15 @@ def read_pictures(photos: Sequence[str], window: str | None, problems: list[Whyl
         try:
             pictures.append(load_image(photo, window=(limits[0], limits[1]) if limits else None))
         except ImageError as error:
-            problems.append(error)
+            problems.append(Problem(photo, error))
             say(str(error))
+    for picture in pictures:
+        for note in picture.notes:
+            say(f"{picture.name}: {note}")
     return pictures
 
 
-def read_models(
-    names: Sequence[str] | None, own: dict[str, Any], device: str, problems: list[WhylookError]
-) -> list[Model]:
+def read_models(names: Sequence[str] | None, own: dict[str, Any], device: str, problems: list[Problem]) -> list[Model]:
     """Load what can be loaded; each model that cannot becomes one of `problems`."""
     import torch
 
@@ -188,7 +197,7 @@ def read_models(
     from whylook.models import load_model
 
     given = {k: v for k, v in own.items() if v is not None}
-    wanted: list[Callable[[], Model]] = []
+    wanted: list[tuple[str, Callable[[], Model]]] = []
     where = pick_device(device, torch)
     if given:
         arch = given.pop("arch", None)
@@ -198,18 +207,19 @@ def read_models(
                 f"{there} describes a network of your own, which needs both --arch NAME and --checkpoint FILE; "
                 "for other models (-m) it is not needed."
             )
-        wanted.append(lambda: load_model(arch, device=where, **given))
+        wanted.append((given.get("name") or arch, lambda: load_model(arch, device=where, **given)))
     for name in names or (() if given else REFERENCE_MODELS):
-        wanted.append(lambda name=name: load_model(name, device=where))  # type: ignore[misc]
+        wanted.append((name, lambda name=name: load_model(name, device=where)))  # type: ignore[misc]
     models: list[Model] = []
     with progress_bar("Loading models") as progress:
-        for i, load in enumerate(wanted):
+        for i, (name, load) in enumerate(wanted):
+            progress(i, len(wanted), name)
             try:
                 models.append(load())
             except ModelError as error:
-                problems.append(error)
+                problems.append(Problem(name, error))
                 say(str(error))
-            progress(i + 1, len(wanted), "")
+            progress(i + 1, len(wanted), name)
     for model in models:
         for note in model.notes:
             say(f"{model.name}: {note}")
@@ -225,8 +235,16 @@ def pick_device(name: str, torch: Any) -> str:
         there = ["mps", "cpu"]
     if name == "auto":
         return there[0]
-    if name.split(":")[0] not in there:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in there:
         raise UsageError(f"There is no device {name!r} on this machine; there are {', '.join(there)}.")
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        last = f" to {device.type}:{count - 1}" if count > 1 else ""
+        raise UsageError(f"There is no device {name!r} on this machine; of that kind there is {device.type}:0{last}.")
     return name
 
 
@@ -241,7 +259,7 @@ def explain_all(
     layer: str | None,
     parameters: dict[str, dict[str, Any]],
     seed: int,
-    problems: list[WhylookError],
+    problems: list[Problem],
 ) -> list[Explanation]:
     """Explain picture by picture; one that fails becomes one of `problems`, and the others go on."""
     from whylook.errors import Unsupported
@@ -260,8 +278,11 @@ def explain_all(
                     )
                 )  # fmt: skip
             except Unsupported as error:
-                problems.append(error)
+                problems.append(Problem(picture.source or picture.name, error))
                 say(f"{picture.name}: {error}")
+            except ImageError as error:  # one that can be read, and cannot be fed
+                problems.append(Problem(picture.source or picture.name, error))
+                say(str(error))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"{len(explanations)} of {len(pictures)} pictures were done; nothing was written."
@@ -320,10 +341,24 @@ def show(explanation: Explanation) -> None:
     )
 
 
-def finish(problems: Sequence[WhylookError], failures: int = 0) -> int:
+def told(problems: Sequence[Problem]) -> list[tuple[str, str]]:
+    """What came to nothing and why, as texts, for `result.json`."""
+    return [(p.what, str(p.error)) for p in problems]
+
+
+def nothing(problems: Sequence[Problem], json: bool) -> int:
+    """End a run that has nothing to save: with `json`, its document holds the problems only."""
+    if json:
+        from whylook.report.manifest import manifest, to_json
+
+        document(json_format.loads(to_json(manifest([], problems=told(problems)))))
+    return finish(problems)
+
+
+def finish(problems: Sequence[Problem], failures: int = 0) -> int:
     """Exit code: that of the problems where they are of one kind, 6 where they are not."""
-    codes = {p.exit_code for p in problems if isinstance(p, ImageError | ModelError)}
-    if failures or len(codes) > 1 or any(not isinstance(p, ImageError | ModelError) for p in problems):
+    codes = {p.error.exit_code for p in problems if isinstance(p.error, ImageError | ModelError)}
+    if failures or len(codes) > 1 or any(not isinstance(p.error, ImageError | ModelError) for p in problems):
         codes.add(6)
     if not codes:
         return 0

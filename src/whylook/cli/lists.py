@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_format
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from whylook.cli.terminal import out, table
+from whylook.cli.terminal import document, table
 
 
 def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
@@ -24,7 +23,7 @@ def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative
 
     facts = [_method(m) for m in ([METHODS[name]] if name else METHODS)]
     if json:
-        out(json_format.dumps(facts[0] if name else facts, ensure_ascii=False, indent=2))
+        document(facts[0] if name else facts)
     elif name:
         page = [(k, _words(v)) for k, v in facts[0].items() if k not in ("name", "summary")]
         table(f"{name}: {facts[0]['summary']}", ("", ""), page)
@@ -77,13 +76,13 @@ def models(pattern: str | None = None, *, json: Annotated[bool, Parameter(negati
 
         names = timm.list_models(pattern, pretrained=True)
         if json:
-            out(json_format.dumps(names, indent=2))
+            document(names)
         else:
             table(f"timm models like {pattern!r}", ("name",), [(n,) for n in names] or [("none",)])
         return
     entries = catalogue()
     if json:
-        out(json_format.dumps(entries, ensure_ascii=False, indent=2))
+        document(entries)
         return
     table(
         "Models (-m NAME)",

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 
 def out(text: str) -> None:
     """Print a line of the result."""
     print(text)  # noqa: T201
+
+
+def document(content: Any) -> None:
+    """Print a JSON document as the result; in ASCII, which every terminal and pipe takes."""
+    out(json.dumps(content, indent=1))
 
 
 def say(text: str) -> None:
@@ -25,7 +32,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_header=any(columns))
+    console.print(Text(title, style="bold"), soft_wrap=True)  # a table's own title wraps to the table's width
+    grid = Table(box=box.SIMPLE_HEAD, show_header=any(columns))
     for i, column in enumerate(columns):
         grid.add_column(Text(column), no_wrap=i == 0, style="bold" if i == 0 else None)
     for row in rows:

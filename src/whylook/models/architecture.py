@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from whylook.errors import ModelError, UsageError
+from whylook.errors import ModelError, UsageError, WhylookError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,6 +95,8 @@ def factory(name: str) -> Callable[..., Any]:
         module = import_module(module_name)
     except ImportError as error:
         raise ModelError(f"The module {module_name} of {name!r} cannot be imported: {error}.") from error
+    except Exception as error:
+        raise ModelError(f"The module {module_name} of {name!r} cannot be imported: {_what(error)}.") from error
     finally:
         sys.path.remove(here)
     found = getattr(module, function, None)
@@ -104,20 +107,52 @@ def factory(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def call(name: str, make: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """Call a person's function: what it cannot take is a `UsageError`, what fails inside it a `ModelError`."""
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # compiled functions may have none
+        signature = None
+    try:
+        if signature is not None:
+            signature.bind(**options)
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be called with {_said(options)}: {error}.") from error
+    try:
+        return make(**options)
+    except WhylookError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{name} failed with {_what(error)}; whylook --debug shows where.") from error
+
+
+def _said(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={v!r}" for k, v in options.items()) or "no options"
+
+
+def _what(error: Exception) -> str:
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+
+
 def _checked(name: str, make: Callable[..., Any], options: Mapping[str, Any]) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         from torch import nn
 
-        try:
-            network = make(**options)
-        except TypeError as error:
-            said = ", ".join(f"{k}={v!r}" for k, v in options.items()) or "no options"
-            raise UsageError(f"{name} cannot be built with {said}: {error}.") from error
+        network = call(name, make, options)
         if not isinstance(network, nn.Module):
             raise ModelError(f"{name} makes a {type(network).__name__}, not a torch.nn.Module.")
         return network
 
     return build
+
+
+def _passed_on(name: str, make: Callable[[], Any], options: Mapping[str, Any]) -> Any:
+    """Call a library, which hands options on unseen: there, a `TypeError` means one that the network does not take."""
+    try:
+        return make()
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be built with {_said(options)}: {error}.") from error
 
 
 def _timm(name: str, options: Mapping[str, Any]) -> Architecture:
@@ -130,7 +165,7 @@ def _timm(name: str, options: Mapping[str, Any]) -> Architecture:
         pretrained_config(name)  # it knows how to say what is wrong
 
     def make(**kwargs: Any) -> Any:
-        return timm.create_model(name, pretrained=False, **kwargs)
+        return _passed_on(name, lambda: timm.create_model(name, pretrained=False, **kwargs), kwargs)
 
     return Architecture(name, _checked(name, make, options), _timm_config)
 
@@ -154,7 +189,7 @@ def _torchvision(name: str, options: Mapping[str, Any]) -> Architecture:
         )
 
     def make(**kwargs: Any) -> Any:
-        return torchvision.models.get_model(name, weights=None, **kwargs)
+        return _passed_on(name, lambda: torchvision.models.get_model(name, weights=None, **kwargs), kwargs)
 
     build = _checked(f"torchvision:{name}", make, options)
     return Architecture(f"torchvision:{name}", build, lambda _: Preprocess.from_torchvision(entry))

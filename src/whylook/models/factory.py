@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from whylook.errors import ModelError, UsageError
-from whylook.models.architecture import factory, options_of
+from whylook.models.architecture import call, factory, options_of
 from whylook.models.feeding import NAMES, settle
 from whylook.models.module import module_model
 from whylook.models.sources import source
@@ -39,9 +39,9 @@ def factory_model(
     Raises
     ------
     ModelError
-        If the function is not there, or makes something else.
+        If the function is not there, fails, or makes something else.
     UsageError
-        If it is not known how the network is fed.
+        If it does not take the options, or it is not known how the network is fed.
     """
     from torch import nn
 
@@ -51,11 +51,7 @@ def factory_model(
     for key in feeding:
         if key not in NAMES:
             raise UsageError(f"{name} takes no {key}; it takes arch_options, labels, {', '.join(NAMES)}.")
-    options = options_of(arch_options)
-    try:
-        made = factory(name)(**options)
-    except TypeError as error:
-        raise UsageError(f"{name} cannot be called with {options or 'no options'}: {error}.") from error
+    made = call(name, factory(name), options_of(arch_options))
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):

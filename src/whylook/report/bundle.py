@@ -33,6 +33,7 @@ def save(
     *,
     sections: Sequence[Section] | None = None,
     title: str | None = None,
+    problems: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
 
@@ -45,6 +46,8 @@ def save(
     folder : made where it does not exist.
     sections : the story of the page; by default one section per explanation.
     title : of the page.
+    problems : (what, reason) of each picture that could not be read and each model that could not be loaded, for the
+        `failures` of `result.json`.
 
     Returns
     -------
@@ -78,8 +81,32 @@ def save(
         for m, key in zip(explanation.maps, names, strict=True)
     }
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    _write_text(place / RESULT, to_json(manifest(made, figures)))
+    _write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
     return place
+
+
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder that `save` could not write to, before the work is done; nothing is created.
+
+    Raises
+    ------
+    WhylookError
+        If it is a file, lies in a file, or if it, or the nearest folder above it that exists, may not be written.
+    """
+    place = Path(folder)
+    whole = place.absolute()
+    for there in (whole, *whole.parents):
+        try:
+            there.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _told(place, error) from error
+        if not there.is_dir():
+            raise _told(place, OSError(errno.EEXIST if there == whole else errno.ENOTDIR, ""))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise _told(place, OSError(errno.EACCES, ""))
+        return
 
 
 def _png(explanation: Explanation, stream: BinaryIO) -> None:

@@ -77,7 +77,9 @@ def keys(explanations: Sequence[Explanation]) -> list[list[str]]:
     return out
 
 
-def manifest(explanations: Sequence[Explanation], figures: Sequence[str] = ()) -> dict[str, Any]:
+def manifest(
+    explanations: Sequence[Explanation], figures: Sequence[str] = (), *, problems: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """Return the content of `result.json`.
 
     Maps and predictions name their picture by its place in `images` and their model by its place in `models`.
@@ -86,6 +88,7 @@ def manifest(explanations: Sequence[Explanation], figures: Sequence[str] = ()) -
     ----------
     explanations : what was made.
     figures : file names of the figures, one per explanation, where there are any.
+    problems : (what, reason) of each picture or model that is not in `explanations`, for `failures`.
     """
     models: list[dict[str, Any]] = []
     images, predictions, maps, failures = [], [], [], []
@@ -118,7 +121,8 @@ def manifest(explanations: Sequence[Explanation], figures: Sequence[str] = ()) -
         for m, key in zip(explanation.maps, names, strict=True):
             maps.append({"image": number, "model": place.get(m.model), "key": key, **_map(m)})
         for model_name, method, why in explanation.failures:
-            failures.append({"image": number, "model": model_name, "method": method or None, "reason": why})
+            failures.append(_failure(why, image=number, model=model_name, method=method or None))
+    failures += [_failure(reason, what=what) for what, reason in problems]
     return {
         "schema": SCHEMA,
         "versions": versions(),
@@ -128,6 +132,17 @@ def manifest(explanations: Sequence[Explanation], figures: Sequence[str] = ()) -
         "maps": maps,
         "failures": failures,
     }
+
+
+def _failure(
+    reason: str,
+    *,
+    image: int | None = None,
+    model: str | None = None,
+    method: str | None = None,
+    what: str | None = None,
+) -> dict[str, Any]:
+    return {"image": image, "model": model, "method": method, "what": what, "reason": reason}
 
 
 def to_json(content: Any) -> str:
