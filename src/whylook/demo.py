@@ -29,7 +29,7 @@ def story(progress: Callable[[int, int, str], None] = lambda done, total, what: 
     progress : called as `progress(done, total, what)`.
     """
     models = load_models([f"phantom:{family}{kind}" for family in FAMILIES for kind in ("", "-shortcut")])
-    patient = render(DEMO_SEED, lesion="disc", marker=True, catheter=True)
+    patient = _patient()
     explanation = explain(picture(DEMO_SEED), models, METHODS, "disc", progress=progress)
     without = {name: _without(name) for name in ("lesion", "marker")}
     return (
@@ -120,11 +120,15 @@ def enrichment(m: Map, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) ->
     return None if mass == 0 or area == 0 else float(on[mask & seen].sum()) / mass / area
 
 
+def _patient(*dropped: str) -> Phantom:
+    return render(DEMO_SEED, lesion="disc", marker=True, catheter=True, drop=dropped)
+
+
 def _without(dropped: str) -> Image:
     """The same patient, drawn without one component."""
     from whylook.image import load_image
 
-    return load_image(render(DEMO_SEED, lesion="disc", marker=True, catheter=True, drop=(dropped,)).pixels)
+    return load_image(_patient(dropped).pixels)
 
 
 def _log_odds(prediction: Prediction, label: int) -> float:
