@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def settle(tab):
     tab.evaluate(
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))))"
     )
+
+
+def until(tab, condition, patience=10.0):
+    """Wait until `condition` holds; from here, because the page's own policy forbids it to evaluate strings."""
+    end = time.monotonic() + patience
+    while not tab.evaluate(condition):
+        assert time.monotonic() < end, f"{condition} does not come true"
+        tab.wait_for_timeout(30)
 
 
 def pane(tab, model, method):
@@ -256,7 +265,7 @@ def test_a_wheel_scrolls_the_page_until_a_map_is_chosen(visit, usual):
     canvas = pane(tab, "resnet50", made_up.METHODS[0]).locator("canvas.pane")
     canvas.hover()
     tab.mouse.wheel(0, 40)
-    tab.wait_for_function("scrollY > 0")
+    until(tab, "scrollY > 0")
     assert tab.get_by_text("100 %").is_visible()
     canvas.click()
     tab.mouse.wheel(0, -200)
@@ -409,9 +418,7 @@ def test_what_could_not_be_done_is_said_in_sentences(visit, tmp_path):
 
 def test_all_of_a_usual_page_is_drawn_in_time(visit, usual):
     tab = visit(usual, height=500)
-    tab.wait_for_function(
-        "[...document.querySelectorAll('canvas.pane')].every((c) => c.width > 100 && c.height !== 150)"
-    )
+    until(tab, "[...document.querySelectorAll('canvas.pane')].every((c) => c.width > 100 && c.height !== 150)")
     assert tab.evaluate("scrollY") == 0
 
 
