@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from whylook.errors import Unsupported, UsageError
 from whylook.layers import Layer, find_layer, forget
-from whylook.methods import METHODS, Method
+from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, probing
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
 from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
@@ -39,13 +40,24 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """One request's result: a tensor [n, k, …] (or a tuple of such), the layer read, and what it cost by itself."""
+    """One request's result.
+
+    Parameters
+    ----------
+    values : a tensor [n, k, …], or a tuple of such.
+    layer : the layer read, or None.
+    forwards, backwards, seconds : what it cost by itself.
+    facts : by name, numbers [n, k] that belong to the maps.
+    warnings : n lists of k sentences or None.
+    """
 
     values: Inputs
     layer: Layer | None
     forwards: int
     backwards: int
     seconds: float = 0.0
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+    warnings: Sequence[Sequence[str | None]] = ()
 
 
 def attribute(
@@ -101,6 +113,8 @@ def attribute(
     result = results[0]
     if isinstance(result, Unsupported):
         raise result
+    for sentence in dict.fromkeys(w for row in result.warnings for w in row if w):
+        warnings.warn(f"{method}: {sentence}", UserWarning, stacklevel=2)
     values = result.values if isinstance(result.values, tuple) else (result.values,)
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
@@ -210,7 +224,8 @@ def _probe(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> Raw | Unsupported:
-    method, rows, start = request.method, [], perf_counter()
+    method, start = request.method, perf_counter()
+    rows: list[Noted] = []
     forwards = backwards = 0
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
@@ -220,13 +235,16 @@ def _probe(
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 return Unsupported(SEVERED)
-            rows.append(method.function(*(given[a] for a in method.arguments), **request.parameters, **extra))
+            made = method.function(*(given[a] for a in method.arguments), **request.parameters, **extra)
+            rows.append(made if isinstance(made, Noted) else Noted(made))
         forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
-    if isinstance(rows[0], tuple):
-        values: Inputs = tuple(torch.stack(v) for v in zip(*rows, strict=True))
-    else:
-        values = torch.stack(rows)
-    return Raw(values, None, forwards, backwards, perf_counter() - start)
+    maps = [row.values for row in rows]
+    values: Inputs = (
+        tuple(torch.stack(v) for v in zip(*maps, strict=True)) if isinstance(maps[0], tuple) else torch.stack(maps)
+    )
+    facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
+    said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
+    return Raw(values, None, forwards, backwards, perf_counter() - start, facts, said)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:

@@ -242,6 +242,8 @@ class Job:
             seconds=seconds,
             passes={"forward": raw.forwards, "backward": raw.backwards},
             reason=why_empty(array, method, seen, raw, k),
+            facts={name: float(numbers[0, k]) for name, numbers in raw.facts.items()},
+            warning=raw.warnings[0][k] if raw.warnings and raw.warnings[0] else None,
         )
 
     def _classes(self, model: Model) -> list[int] | None:

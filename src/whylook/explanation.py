@@ -84,6 +84,8 @@ class Map:
     seconds : wall time, the shared pass divided among the maps it served.
     passes : number of forward and backward passes that the map needed, shared ones included.
     reason : why the map is all zero (or not finite), or None.
+    facts : numbers that belong to the map, by name, such as the completeness residual.
+    warning : why the map should not be relied on, or None.
     """
 
     values: NDArray[np.float32]
@@ -98,6 +100,8 @@ class Map:
     seconds: float = 0.0
     passes: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    warning: str | None = None
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @method(
     "grad-cam",
+    title="Grad-CAM",
     needs=Needs(layer=True),
+    space="layer",
     signed=False,
     paper="arXiv:1610.02391",
     formula="relu(Σ_c mean(G_c) · A_c)",
@@ -37,7 +39,9 @@ def grad_cam(A: Tensor, G: Tensor) -> Tensor:
 
 @method(
     "grad-cam++",
+    title="Grad-CAM++",
     needs=Needs(layer=True),
+    space="layer",
     signed=False,
     paper="arXiv:1710.11063",
     formula="relu(Σ_c w_c · A_c), w_c = Σ α · relu(G), α = G² / (2 G² + G³ · Σ A)",
@@ -62,7 +66,9 @@ def grad_cam_plus_plus(A: Tensor, G: Tensor) -> Tensor:
 
 @method(
     "hirescam",
+    title="HiResCAM",
     needs=Needs(layer=True),
+    space="layer",
     signed=False,
     paper="arXiv:2011.08891",
     formula="relu(Σ_c G_c · A_c)",
@@ -82,7 +88,9 @@ def hirescam(A: Tensor, G: Tensor) -> Tensor:
 
 @method(
     "layercam",
+    title="LayerCAM",
     needs=Needs(layer=True),
+    space="layer",
     signed=False,
     paper="doi:10.1109/TIP.2021.3089943",
     formula="relu(Σ_c relu(G_c) · A_c)",
@@ -102,7 +110,9 @@ def layercam(A: Tensor, G: Tensor) -> Tensor:
 
 @method(
     "xgrad-cam",
+    title="XGrad-CAM",
     needs=Needs(layer=True),
+    space="layer",
     signed=False,
     paper="arXiv:2008.02312",
     formula="relu(Σ_c w_c · A_c), w_c = Σ (G · A) / Σ A",
@@ -125,7 +135,9 @@ def xgrad_cam(A: Tensor, G: Tensor) -> Tensor:
 
 @method(
     "eigen-cam",
+    title="Eigen-CAM",
     needs=Needs(layer=True),
+    space="layer",
     signed=True,
     class_specific=False,
     paper="arXiv:2008.00299",

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @method(
     "gradient",
+    title="Gradient",
     needs=Needs(gradient=True),
+    space="pixels",
     signed=False,
     paper="arXiv:1312.6034",
     formula="max over channels of |∂S/∂x|",
@@ -42,7 +44,9 @@ def gradient(g: Tensor) -> Tensor:
 
 @method(
     "input-x-gradient",
+    title="Input × gradient",
     needs=Needs(gradient=True),
+    space="input",
     signed=True,
     channels="sum",
     paper="arXiv:1605.01713",
@@ -68,7 +72,9 @@ def input_x_gradient(x: Tensor, g: Tensor) -> Tensor:
 
 @method(
     "smoothgrad",
+    title="SmoothGrad",
     needs=Needs(probe=True),
+    space="input",
     signed=False,
     channels="abs-max",
     paper="arXiv:1706.03825",

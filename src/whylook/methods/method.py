@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from whylook.errors import UsageError
@@ -14,6 +14,7 @@ from whylook.registry import Registry
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
+Space = Literal["input", "pixels", "layer", "windows"]
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,36 @@ class Needs:
 
 
 @dataclass(frozen=True, eq=False)
+class Noted:
+    """What a method that probes may return where a map alone does not tell all.
+
+    Parameters
+    ----------
+    values : the maps [k, …], as without notes.
+    facts : by name, one number per target [k], such as the completeness residual.
+    warnings : one per target: why the map should not be relied on, or None; empty means none at all.
+    """
+
+    values: Any
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str | None] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Method:
     """An attribution method.
 
     Parameters
     ----------
     name : in kebab case, as the papers write it.
+    title : as the papers print it.
     function : the mathematics: tensors in, tensor out.
     needs : what it is given.
     arguments : names of its positional arguments.
     parameters : its own parameters and their defaults.
     family : `gradient`, `cam`, …
+    space : where the map lives: `input` (the input's shape), `pixels` (the input's without channels), `layer` (the
+        layer's grid), `windows` (one value per position of a window).
     signed : whether the finished map's negative values are evidence against the target.
     channels : how input-space values become one map: `sum` or `abs-max` over the channels, or None.
     paper : arXiv id or DOI.
@@ -55,11 +75,13 @@ class Method:
     """
 
     name: str
+    title: str
     function: Callable[..., Any]
     needs: Needs
     arguments: tuple[str, ...]
     parameters: Mapping[str, Any]
     family: str
+    space: Space
     signed: bool
     channels: Literal["sum", "abs-max"] | None
     paper: str
@@ -100,7 +122,9 @@ METHODS: Registry[Method] = Registry("method")
 def method(
     name: str,
     *,
+    title: str,
     needs: Needs,
+    space: Space,
     signed: bool,
     paper: str,
     formula: str,
@@ -129,11 +153,13 @@ def method(
             name,
             Method(
                 name=name,
+                title=title,
                 function=function,
                 needs=needs,
                 arguments=arguments,
                 parameters={k: v for k, v in own.items() if k != "rng"},
                 family=function.__module__.rsplit(".", 1)[-1],
+                space=space,
                 signed=signed,
                 channels=channels,
                 paper=paper,
