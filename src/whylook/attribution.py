@@ -234,9 +234,14 @@ def _probe(
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
-            given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+            given = {
+                "x": row if len(row) > 1 else row[0],
+                "scores": probe.scores,
+                "gradients": probe.gradients,
+                "evaluate": probe.evaluate,
+            }
             extra = {"rng": Noise(seed)} if method.seeded else {}
-            if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
+            if {"gradients", "evaluate"} & set(method.arguments) and _severed(network, row, targets[i : i + 1], score):
                 return Unsupported(SEVERED)
             own = dict(request.parameters)
             if "baseline" in own and not method.background:

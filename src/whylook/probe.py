@@ -30,6 +30,14 @@ class Noise:
         draws = [torch.randn(like.shape[1:], generator=self._generator) for _ in range(samples)]
         return torch.stack(draws).to(like)
 
+    def uniform(self, samples: int) -> list[float]:
+        """Numbers in [0, 1)."""
+        return [float(torch.rand((), generator=self._generator)) for _ in range(samples)]
+
+    def order(self, count: int) -> list[int]:
+        """The numbers 0 to `count` - 1 in random order."""
+        return [int(i) for i in torch.randperm(count, generator=self._generator)]
+
 
 class Probe:
     """Evaluates scores and their gradients at batches of inputs, in chunks that depend on the shape alone.
@@ -55,13 +63,24 @@ class Probe:
 
     def gradients(self, batch: Inputs) -> Inputs:
         """Gradients of each target's score at `batch` [b, …]: [k, b, …] (or a tuple of such)."""
-        parts: list[tuple[Tensor, ...]] = []
+        _, gradients = self._evaluate(batch, slice(None))
+        return gradients if isinstance(batch, tuple) else gradients[0]
+
+    def evaluate(self, batch: Inputs, target: int) -> tuple[Tensor, Inputs]:
+        """Scores [b] of one of the targets at `batch` [b, …], and their gradients [b, …] (or a tuple of such)."""
+        scores, gradients = self._evaluate(batch, slice(target, target + 1))
+        of_it = tuple(g[0] for g in gradients)
+        return scores[:, 0], of_it if isinstance(batch, tuple) else of_it[0]
+
+    def _evaluate(self, batch: Inputs, which: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+        scores: list[Tensor] = []
+        gradients: list[tuple[Tensor, ...]] = []
         for chunk in self._chunks(batch):
             leaves = tuple(t.detach().clone().requires_grad_() for t in chunk)
-            scores = self._forward(tuple(leaf.clone() for leaf in leaves))
-            parts.append(self._backward(scores, leaves))
-        joined = tuple(torch.cat(part, 1) for part in zip(*parts, strict=True))
-        return joined if isinstance(batch, tuple) else joined[0]
+            wanted = self._forward(tuple(leaf.clone() for leaf in leaves))[:, which]
+            scores.append(wanted.detach())
+            gradients.append(self._backward(wanted, leaves))
+        return torch.cat(scores), tuple(torch.cat(part, 1) for part in zip(*gradients, strict=True))
 
     def _forward(self, chunk: tuple[Tensor, ...]) -> Tensor:
         rows = chunk[0].shape[0]
@@ -84,8 +103,13 @@ class Probe:
 
     def _chunks(self, batch: Inputs) -> Iterator[tuple[Tensor, ...]]:
         tensors = batch if isinstance(batch, tuple) else (batch,)
-        rows = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, sum(t[0].numel() for t in tensors))))
-        yield from zip(*(torch.split(t, rows) for t in tensors), strict=True)
+        yield from zip(*(torch.split(t, chunk_rows(batch)) for t in tensors), strict=True)
+
+
+def chunk_rows(x: Inputs) -> int:
+    """Rows that are evaluated together; depends on a row's shape alone."""
+    elements = sum(t[0].numel() for t in (x if isinstance(x, tuple) else (x,)))
+    return max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, elements)))
 
 
 @contextmanager
@@ -102,7 +126,7 @@ def probing(
         yield Probe(network, targets, score, progress)
 
 
-def each(function: Callable[..., Tensor], inputs: Inputs) -> Inputs:
-    """Apply `function` to an input, or to each of several."""
-    result: Inputs = tree_map(function, inputs)
+def each(function: Callable[..., Tensor], inputs: Inputs, *others: Inputs) -> Inputs:
+    """Apply `function` to an input, or to each of several; beside `others` of the same kind, to what belongs together."""
+    result: Inputs = tree_map(function, inputs, *others)
     return result

@@ -12,7 +12,7 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients", "evaluate")}
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -25,8 +25,9 @@ class Needs:
     ----------
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
-    probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …].
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] for k targets, or
+        `evaluate(batch, i)` -> scores [b] and gradients [b, …] of the i-th target alone; the method returns one map per
+        target, [k, …].
     """
 
     gradient: bool = False
