@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from whylook.errors import Unsupported, UsageError
+from whylook.head import Head
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
-from whylook.probe import Inputs, Noise, probing
+from whylook.probe import Inputs, Noise, Probe, probing
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
 from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
 
@@ -156,15 +157,27 @@ def run(
         shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
     results: list[Raw | Unsupported] = []
     for request in requests:
-        if request in refused:
-            results.append(refused[request])
-        elif request.method.needs.probe:
-            results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
-        elif shared.severed and request not in layers:
-            results.append(Unsupported(SEVERED))
-        else:
-            results.append(_from_trace(inputs, request, shared, layers.get(request)))
+        layer = layers.get(request)
+        try:
+            if request in refused:
+                raise refused[request]
+            if score.against is not None and not request.method.class_specific:
+                raise Unsupported(_SAME_FOR_ALL.format(request.method.title))
+            if request.method.needs.probe:
+                results.append(_probe(network, inputs, request, layer, shared.targets, score, seed, progress))
+            elif shared.severed and layer is None:
+                raise Unsupported(SEVERED)
+            else:
+                results.append(_from_trace(inputs, request, shared, layer))
+        except Unsupported as why:
+            results.append(why)
     return shared, results
+
+
+_SAME_FOR_ALL = (
+    "{} gives the same map for every class, so it cannot tell why one rather than another; "
+    "use a method that knows its target, such as grad-cam."
+)
 
 
 def _shared(
@@ -219,11 +232,12 @@ def _probe(
     network: nn.Module,
     inputs: tuple[Tensor, ...],
     request: Request,
+    layer: Layer | None,
     targets: Tensor,
     score: Score,
     seed: int,
     progress: Callable[[int], None] | None,
-) -> Raw | Unsupported:
+) -> Raw:
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
@@ -231,20 +245,26 @@ def _probe(
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
-            given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+            given: dict[str, Any] = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
-                return Unsupported(SEVERED)
+                raise Unsupported(SEVERED)
+            counted: list[Probe | Head] = [probe]
+            if layer is not None:
+                head = Head(network, row, layer, targets[i : i + 1], score)
+                given |= {"A": head.A, "head": head}
+                counted.append(head)
             made = method.function(*(given[a] for a in method.arguments), **request.parameters, **extra)
             rows.append(made if isinstance(made, Noted) else Noted(made))
-        forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
+        forwards += sum(c.forwards for c in counted)
+        backwards += sum(c.backwards for c in counted)
     maps = [row.values for row in rows]
     values: Inputs = (
         tuple(torch.stack(v) for v in zip(*maps, strict=True)) if isinstance(maps[0], tuple) else torch.stack(maps)
     )
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
-    return Raw(values, None, forwards, backwards, perf_counter() - start, facts, said)
+    return Raw(values, layer, forwards, backwards, perf_counter() - start, facts, said)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:

@@ -13,6 +13,7 @@ from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+_PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -26,7 +27,8 @@ class Needs:
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …].
+        method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+        network behind the layer as a function of its activation (`whylook.head.Head`).
     """
 
     gradient: bool = False
@@ -145,6 +147,8 @@ def method(
         arguments = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
         own = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
         supplied = {a for need, names in _SUPPLIED.items() if getattr(needs, need) for a in names}
+        if needs.layer and needs.probe:
+            supplied = set(_PROBED_LAYER)
         if unknown := [a for a in arguments if a not in supplied]:
             raise TypeError(f"method {name!r}: nothing it needs supplies {unknown}; needs give {sorted(supplied)}")
         if clash := [p for p in own if p in ENGINE_PARAMETERS]:
