@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whylook import baselines
 from whylook.errors import Unsupported, UsageError
 from whylook.head import Head
 from whylook.layers import Layer, find_layer, forget
@@ -32,6 +33,8 @@ class Request:
         if self.layer is not None and not self.method.needs.layer:
             raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
+        if "baseline" in self.parameters:
+            baselines.check(self.parameters["baseline"])
 
     @property
     def evaluations(self) -> int:
@@ -245,7 +248,8 @@ def _probe(
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
-            given: dict[str, Any] = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+            given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
+            given |= {"scores": probe.scores, "gradients": probe.gradients}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 raise Unsupported(SEVERED)
@@ -254,7 +258,10 @@ def _probe(
                 head = Head(network, row, layer, targets[i : i + 1], score)
                 given |= {"A": head.A, "head": head}
                 counted.append(head)
-            made = method.function(*(given[a] for a in method.arguments), **request.parameters, **extra)
+            own = dict(request.parameters)
+            if "baseline" in own and not method.background:
+                own["baseline"] = baselines.of_row(own["baseline"], i, inputs)
+            made = method.function(*(given[a] for a in method.arguments), **own, **extra)
             rows.append(made if isinstance(made, Noted) else Noted(made))
         forwards += sum(c.forwards for c in counted)
         backwards += sum(c.backwards for c in counted)

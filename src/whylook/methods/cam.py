@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whylook.errors import Unsupported, UsageError
 from whylook.methods.method import Needs, method
@@ -258,17 +258,20 @@ def _principal(T: Tensor) -> Tensor:
     space="layer",
     signed=False,
     paper="arXiv:1910.01279",
-    formula="relu(Σ_c w_c · A_c), w = softmax over channels of S(x · H_c) − S(0), H_c = A_c at the input's size, from 0 to 1",
+    formula="relu(Σ_c w_c · A_c), w = softmax over c of S(x · H_c) − S(0), H_c = A_c at the input's size, scaled from 0 to 1",
     cost="1 forward per channel, and 2",
     limits="Slow. Shows the network pictures dimmed by a mask, unlike those it was trained on. The softmax gives every "
     "channel a positive weight, however little it matters, and one channel nearly all where scores are far apart.",
     prefer="Where gradients are saturated or not to be trusted.",
 )
-def score_cam(x: Inputs, scores: Callable[[Inputs], Tensor], A: Tensor, *, rule: str = "softmax") -> Tensor:
+def score_cam(
+    x: Inputs, scores: Callable[[Inputs], Tensor], A: Tensor, *, baseline: Any = 0.0, rule: str = "softmax"
+) -> Tensor:
     """Channels weighted by the score of the input seen through them.
 
     Parameters
     ----------
+    baseline : what is seen where a mask is zero, and what the increase is measured from; zero in the paper.
     rule : `softmax`, the weights of the paper's algorithm: the increases of the score through a softmax over channels;
         or `increase`, those of its definition: the increases themselves, which may be negative.
 
@@ -279,10 +282,13 @@ def score_cam(x: Inputs, scores: Callable[[Inputs], Tensor], A: Tensor, *, rule:
     """
     import torch
 
+    from whylook.baselines import one_like
+
     if rule not in ("softmax", "increase"):
         raise UsageError(f"score-cam has no rule {rule!r}; there are softmax and increase.")
-    nothing = scores(_through(x, torch.zeros_like(A[:, :1])))
-    masked = torch.cat([scores(_through(x, part)) for part in A.transpose(0, 1).split(_MASKS)])
+    empty = one_like(baseline, x)
+    nothing = scores(_through(x, empty, torch.zeros_like(A[:, :1])))
+    masked = torch.cat([scores(_through(x, empty, part)) for part in A.transpose(0, 1).split(_MASKS)])
     increase = masked - nothing  # [c, k]
     weight = increase
     if rule == "softmax":
@@ -293,25 +299,26 @@ def score_cam(x: Inputs, scores: Callable[[Inputs], Tensor], A: Tensor, *, rule:
 _MASKS = 32  # masks made at a time
 
 
-def _through(x: Inputs, channels: Tensor) -> Inputs:
-    """The input seen through each of `channels` [b, 1, *grid], brought to its size and then from 0 to 1.
+def _through(x: Inputs, empty: Inputs, channels: Tensor) -> Inputs:
+    """The input seen through each of `channels` [b, 1, *grid], brought to its size and then from 0 to 1, on `empty`.
 
     Of several inputs those that lie on a grid of as many axes are masked, the others only repeated.
     """
     from torch.nn.functional import interpolate
 
-    from whylook.probe import each
+    from torch.utils._pytree import tree_map
 
-    def masked(t: Tensor) -> Tensor:
+    def masked(t: Tensor, background: Tensor) -> Tensor:
         if t.ndim != channels.ndim:
             return t.expand(channels.shape[0], *t.shape[1:])
         how = {3: "linear", 4: "bilinear", 5: "trilinear"}[t.ndim]
         mask = interpolate(channels, t.shape[2:], mode=how, align_corners=False)
         axes = tuple(range(1, t.ndim))
         low, high = mask.amin(axes, keepdim=True), mask.amax(axes, keepdim=True)
-        return t * ((mask - low) / (high - low)).where(high > low, 0.0)
+        return background + (t - background) * ((mask - low) / (high - low)).where(high > low, 0.0)
 
-    return each(masked, x)
+    seen: Inputs = tree_map(masked, x, empty)
+    return seen
 
 
 @method(
