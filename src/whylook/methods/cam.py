@@ -288,7 +288,7 @@ def score_cam(
         raise UsageError(f"score-cam has no rule {rule!r}; there are softmax and increase.")
     empty = one_like(baseline, x)
     nothing = scores(_through(x, empty, torch.zeros_like(A[:, :1])))
-    masked = torch.cat([scores(_through(x, empty, part)) for part in A.transpose(0, 1).split(_MASKS)])
+    masked = torch.cat([scores(_through(x, empty, part)) for part in torch.split(A.transpose(0, 1), _MASKS)])
     increase = masked - nothing  # [c, k]
     weight = increase
     if rule == "softmax":
@@ -305,7 +305,6 @@ def _through(x: Inputs, empty: Inputs, channels: Tensor) -> Inputs:
     Of several inputs those that lie on a grid of as many axes are masked, the others only repeated.
     """
     from torch.nn.functional import interpolate
-
     from torch.utils._pytree import tree_map
 
     def masked(t: Tensor, background: Tensor) -> Tensor:
@@ -386,16 +385,17 @@ def recipro_cam(A: Tensor, head: Head) -> Tensor:
     def only(cells: Tensor) -> Tensor:
         kept = torch.zeros(len(cells), 1, math.prod(grid), dtype=A.dtype, device=A.device)
         kept[torch.arange(len(cells)), 0, cells] = 1
-        return A * kept.unflatten(2, grid)
+        return A * kept.reshape(-1, 1, *grid)
 
-    return (_answers(head, math.prod(grid), only) - head(torch.zeros_like(A))).T.unflatten(1, grid)
+    increase = _answers(head, math.prod(grid), only) - head(torch.zeros_like(A))  # [cells, k]
+    return increase.T.reshape(-1, *grid)
 
 
 def _answers(head: Head, count: int, make: Callable[[Tensor], Tensor]) -> Tensor:
     """Scores [count, k] at the activations that `make` gives for parts of 0 … count − 1."""
     import torch
 
-    return torch.cat([head(make(part)) for part in torch.arange(count).split(head.rows)])
+    return torch.cat([head(make(part)) for part in torch.split(torch.arange(count), head.rows)])
 
 
 @method(
@@ -435,7 +435,9 @@ def finer_cam(A: Tensor, head: Head, *, classes: int = 3, gamma: float = 0.6) ->
     distance = (head.logits - head.logits[0][target]).abs().scatter(1, target, math.inf)  # [k, classes]
     similar = distance.sort(dim=1, stable=True).indices[:, : min(classes, distance.shape[1] - 1)]
     compared = torch.cat([target, similar], 1)
-    G = head.gradients(A, compared.reshape(1, -1))[:, 0].unflatten(0, compared.shape)  # [k, 1 + classes, c, *grid]
+    G = head.gradients(A, compared.reshape(1, -1))[:, 0].reshape(
+        *compared.shape, *A.shape[1:]
+    )  # [k, 1 + classes, c, *grid]
     return (_mean(G[:, 0] - gamma * G[:, 1:].mean(1)) * A[0]).sum(1).relu()
 
 
