@@ -16,8 +16,9 @@ from whylook.errors import Unsupported, UsageError
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, probing
+from whylook.rules import make
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
+from whylook.trace import SEVERED, NotRunError, RuleTrace, Trace, depends, trace, trace_rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ def attribute(
     values = result.values if isinstance(result.values, tuple) else (result.values,)
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
-    return values if isinstance(x, tuple) and not request.method.needs.layer else values[0]
+    return values if isinstance(x, tuple) and request.method.space != "layer" else values[0]
 
 
 def run(
@@ -157,10 +158,13 @@ def run(
     if doubtful:  # the layer may have been found when the network was set another way: ask anew, once
         forget(network)
         shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
+    ruled = _ruled(network, inputs, [r for r in requests if r not in refused], shared.targets, score, seed)
     results: list[Raw | Unsupported] = []
     for request in requests:
         if request in refused:
             results.append(refused[request])
+        elif request in ruled:
+            results.append(_from_rules(request, shared, layers.get(request), ruled[request]))
         elif request.method.needs.probe:
             results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
         elif shared.severed and request not in layers:
@@ -216,6 +220,55 @@ def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, lay
         ]
         per_input.append(torch.stack(maps, 1))
     return Raw(tuple(per_input), None, 1, backwards)
+
+
+def _ruled(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    requests: Sequence[Request],
+    targets: Tensor,
+    score: Score,
+    seed: int,
+) -> dict[Request, RuleTrace | Unsupported]:
+    """The passes under rules; requests with the same rules share one."""
+    passes: dict[tuple[str, str], RuleTrace | Unsupported] = {}
+    found: dict[Request, RuleTrace | Unsupported] = {}
+    for request in requests:
+        name = request.method.needs.rules
+        if name is None:
+            continue
+        key = (name, str({k: id(v) if hasattr(v, "__array__") else v for k, v in request.parameters.items()}))
+        if key not in passes:
+            rules = make(name, request.parameters)
+            try:
+                rules.check_score(score, request.method.title)
+                passes[key] = trace_rules(network, inputs, targets, score, rules, seed=seed)
+            except Unsupported as why:
+                passes[key] = why
+        found[request] = passes[key]
+    return found
+
+
+def _from_rules(
+    request: Request, shared: Trace, layer: Layer | None, seen: RuleTrace | Unsupported
+) -> Raw | Unsupported:
+    if isinstance(seen, Unsupported):
+        return seen
+    method, classes = request.method, range(shared.targets.shape[1])
+    per_input = []
+    try:
+        for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
+            maps = []
+            for k in classes:
+                given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
+                if layer is not None:
+                    given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
+                maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
+            per_input.append(torch.stack(maps, 1))
+    except Unsupported as why:
+        return why
+    passes = 1 + (layer is not None)
+    return Raw(tuple(per_input), layer, passes, passes * len(classes))
 
 
 def _probe(

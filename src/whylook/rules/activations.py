@@ -22,7 +22,21 @@ NATIVE_RECTIFIERS = ("Relu", "Hardtanh", "Threshold", "LeakyRelu", "PreluKernel"
 NATIVE_SMOOTH = {"Silu": "SiLU", "Gelu": "GELU", "Mish": "Mish", "Hardswish": "Hardswish", "Elu": "ELU", "Softplus":
                  "Softplus", "Tanh": "Tanh", "LogSigmoid": "LogSigmoid", "Hardshrink": "Hardshrink", "Softshrink":
                  "Softshrink"}  # fmt: skip
-COMPARISONS = ("gt", "ge", "lt", "le", "where", "maximum", "minimum", "fmax", "fmin", "sign", "abs", "abs_", "heaviside")
+COMPARISONS = (
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "where",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "sign",
+    "abs",
+    "abs_",
+    "heaviside",
+)
 
 
 def both(names: Any) -> tuple[str, ...]:

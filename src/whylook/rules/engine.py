@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from whylook.errors import Unsupported
+from whylook.targets import Score
 
 Pull = Callable[[Tensor], tuple[Tensor | None, ...]]
 Handler = Callable[..., Any]
@@ -32,7 +33,7 @@ class Rules:
     -------------------------
     handlers : by operation's name, a function `(func, args, kwargs) -> result` that stands in for it where one of its
         tensors depends on the input; `NotImplemented` leaves the operation as it is.
-    signs : the score's sign for each block of rows (see `blocks`).
+    signs : what the score of each block of rows counts (see `blocks`).
     logits_only : whether the multipliers mean something for a logit, or a difference of logits, alone.
     """
 
@@ -40,9 +41,26 @@ class Rules:
     signs: tuple[float, ...] = (1.0,)
     logits_only: ClassVar[bool] = False
 
+    def check_score(self, score: Score, title: str) -> None:
+        """Raise `Unsupported` where the multipliers mean nothing for this score."""
+        if self.logits_only and score.name != "logit":
+            raise Unsupported(
+                f"{title} shares out a logit, or the difference of two, along the network's operations; score={score.name!r} "
+                "adds one that it has no rule for. Use score='logit', with against= for a contrast."
+            )
+
     def blocks(self, inputs: Inputs) -> list[Inputs]:
         """Inputs that are run jointly, one block of rows after another; the first are the inputs themselves."""
         return [inputs]
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Tensors, beside the inputs, whose gradients the rules ask for once the forward is done."""
+        return []
+
+    def shares(self, gradients: list[Tensor]) -> list[tuple[Tensor, range]]:
+        """From the gradients by `leaves`: what each contributed, [n, …], and which axes are its grid."""
+        return []
 
     def seed(self, logits: Tensor) -> Tensor:
         """Let a rule begin at the network's output."""

@@ -73,5 +73,3 @@ class Deconvnet(Guided):
     @staticmethod
     def rule(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda g: g.clamp(min=0)
-
-
