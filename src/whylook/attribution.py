@@ -16,7 +16,7 @@ from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, probing
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
+from whylook.trace import SEVERED, NotRunError, Trace, depends, trace, trace_attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,8 @@ def attribute(
     values = result.values if isinstance(result.values, tuple) else (result.values,)
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
-    return values if isinstance(x, tuple) and not request.method.needs.layer else values[0]
+    one = request.method.needs.layer or request.method.needs.attention
+    return values if isinstance(x, tuple) and not one else values[0]
 
 
 def run(
@@ -160,6 +161,8 @@ def run(
             results.append(refused[request])
         elif request.method.needs.probe:
             results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
+        elif request.method.needs.attention:
+            results.append(_from_attention(network, inputs, request, shared.targets, score, seed))
         elif shared.severed and request not in layers:
             results.append(Unsupported(SEVERED))
         else:
@@ -213,6 +216,32 @@ def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, lay
         ]
         per_input.append(torch.stack(maps, 1))
     return Raw(tuple(per_input), None, 1, backwards)
+
+
+def _from_attention(
+    network: nn.Module, inputs: tuple[Tensor, ...], request: Request, targets: Tensor, score: Score, seed: int
+) -> Raw | Unsupported:
+    """A pass of its own: in company the others' maps must come from the network's own, fused attention."""
+    method, start = request.method, perf_counter()
+    layerwise, full = (name in method.arguments for name in ("layerwise_gradients", "attention_gradients"))
+    try:
+        seen = trace_attention(network, inputs, targets, score, gradients=full, layerwise=layerwise, seed=seed)
+    except Unsupported as why:
+        return why
+    maps = []
+    for k in range(targets.shape[1]):
+        given: dict[str, Any] = {
+            "attention": seen.attention,
+            "attention_gradients": seen.attention_gradients[k] if full else None,
+            "layerwise_gradients": seen.layerwise_gradients[k] if layerwise else None,
+            "readers": seen.readers,
+        }
+        maps.append(seen.on_grid(method.function(*(given[a] for a in method.arguments), **request.parameters)))
+    layers = len(seen.attention)
+    backwards = 1 + targets.shape[1] * (full + layers * layerwise)
+    # Layer by layer, the head is run on all but the last, and twice more to see that nothing goes around the last.
+    forwards = 1 + (layers + 1) * (layerwise and layers > 1)
+    return Raw((torch.stack(maps, 1),), None, forwards, backwards, perf_counter() - start)
 
 
 def _probe(

@@ -12,7 +12,8 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
+             "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -27,11 +28,17 @@ class Needs:
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
         method returns one map per target, [k, …].
+    attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
+        [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
+        `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
+        `readers` [n, t], which of the last layer's tokens the head reads, as shares. The method returns one value per
+        token, [n, t].
     """
 
     gradient: bool = False
     layer: bool = False
     probe: bool = False
+    attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
