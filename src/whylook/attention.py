@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -144,12 +145,12 @@ class Watch(TorchFunctionMode):
 
         def heads(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
             assert weight is not None
-            return F.linear(x, weight, bias).view(*x.shape[:2], num_heads, -1).permute(1, 2, 0, 3)
+            return F.linear(x, weight, bias).reshape(*x.shape[:2], num_heads, -1).permute(1, 2, 0, 3)
 
         q, k, v = (heads(*part) for part in zip((query, key, value), projections, biases, strict=True))
         products = q @ k.mT / math.sqrt(q.shape[-1])
         if attn_mask is not None:  # [t, s] or [n · heads, t, s]; here, unlike in the fused kernel, True means hidden
-            mask = attn_mask if attn_mask.ndim == 2 else attn_mask.view(-1, num_heads, *attn_mask.shape[1:])
+            mask = attn_mask if attn_mask.ndim == 2 else attn_mask.reshape(-1, num_heads, *attn_mask.shape[1:])
             products = products.masked_fill(mask, -torch.inf) if mask.dtype == torch.bool else products + mask
         if key_padding_mask is not None:
             hidden = key_padding_mask[:, None, None]
@@ -221,16 +222,38 @@ def one_token_set(network: nn.Module, watch: Watch, rows: int, layer: Layer) -> 
         )
         if not fits:
             raise Unsupported(_misfit(kind, i, len(watch.calls), shape, rows, layer) + f"; {instead}.")
-    if any(s.shape[-2:] == (tokens, tokens) for s in watch.unused):
+    if any(s.shape[-2] == s.shape[-1] > 1 for s in watch.unused):
         raise Unsupported(
-            f"{kind} mixes its attention weights with others before it uses them (talking heads, or gated positions), "
-            f"so there are none to follow from token to token; {instead}."
+            f"{kind} mixes attention weights with others before it uses them (talking heads, or gated positions), so "
+            f"there are none to follow from token to token; {instead}."
         )
+    for before, behind in pairwise(watch.calls):
+        if not _leads(before.weights, behind.weights):
+            raise Unsupported(
+                f"{kind} runs attentions side by side, so their weights cannot be multiplied through; {instead}."
+            )
     return lambda weights: weights.reshape(rows, -1, *weights.shape[-2:])
+
+
+def _leads(before: Tensor, behind: Tensor) -> bool:
+    """Whether `behind` was computed from `before`; where neither has a graph there is nothing to tell."""
+    if before.grad_fn is None or behind.grad_fn is None:
+        return True
+    todo, seen = [behind.grad_fn], {behind.grad_fn}
+    while todo:
+        node = todo.pop()
+        if node is before.grad_fn:
+            return True
+        new = {n for n, _ in node.next_functions if n is not None} - seen
+        seen |= new
+        todo += new
+    return False
 
 
 def _misfit(kind: str, index: int, count: int, shape: Sequence[int], rows: int, layer: Layer) -> str:
     queries, keys = shape[-2:]
+    if index == count - 1 > 0 and queries < keys == layer.prefix + math.prod(layer.grid) and layer.layout == "tokens":
+        return f"The head of {kind} reads its tokens through an attention of its own (attention pooling)"
     grid = " × ".join(map(str, layer.grid))
     what = f"attention {index + 1} of {count} is from {queries} tokens to {keys}"
     if shape[0] != rows and len(shape) == 4:

@@ -79,10 +79,11 @@ def transformer_attribution(attention: list[Tensor], attention_gradients: list[T
     -------
     [n, t], 0 or more.
     """
-    flow = readers[:, None]
+    read = readers[:, None]
+    beyond = read * 0  # r · (R − I) by itself: beside the identity, small gradients would be rounded away
     for A, G in zip(reversed(attention), reversed(attention_gradients), strict=True):
-        flow = flow + flow @ (G * A).relu().mean(1)
-    return (flow - readers[:, None])[:, 0].clamp(min=0)
+        beyond = beyond + (read + beyond) @ (G * A).relu().mean(1)
+    return beyond[:, 0]
 
 
 @method(
