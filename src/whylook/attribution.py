@@ -20,7 +20,16 @@ from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, Probe, probing
 from whylook.rules import make
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, RuleTrace, Trace, depends, trace, trace_rules
+from whylook.trace import (
+    SEVERED,
+    NotRunError,
+    RuleTrace,
+    Trace,
+    depends,
+    trace,
+    trace_attention,
+    trace_rules,
+)
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
@@ -185,6 +194,8 @@ def run(
                 parts = [
                     _probe(network, inputs, request, layer, shared.targets, score, seed, progress) for layer in read
                 ]
+            elif request.method.needs.attention:
+                parts = [_from_attention(network, inputs, request, shared.targets, score, seed)]
             elif request in ruled:
                 parts = [_from_rules(request, shared, layer, ruled[request]) for layer in read]
             elif shared.severed and request not in layers:
@@ -310,6 +321,29 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
         per_input.append(torch.stack(maps, 1))
     passes = 1 + (layer is not None)
     return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
+
+
+def _from_attention(
+    network: nn.Module, inputs: tuple[Tensor, ...], request: Request, targets: Tensor, score: Score, seed: int
+) -> Raw:
+    """A pass of its own: in company the others' maps must come from the network's own, fused attention."""
+    method, start = request.method, perf_counter()
+    layerwise, full = (name in method.arguments for name in ("layerwise_gradients", "attention_gradients"))
+    seen = trace_attention(network, inputs, targets, score, gradients=full, layerwise=layerwise, seed=seed)
+    maps = []
+    for k in range(targets.shape[1]):
+        given: dict[str, Any] = {
+            "attention": seen.attention,
+            "attention_gradients": seen.attention_gradients[k] if full else None,
+            "layerwise_gradients": seen.layerwise_gradients[k] if layerwise else None,
+            "readers": seen.readers,
+        }
+        maps.append(seen.on_grid(method.function(*(given[a] for a in method.arguments), **request.parameters)))
+    layers = len(seen.attention)
+    backwards = 1 + targets.shape[1] * (full + layers * layerwise)
+    # Layer by layer, the head is run on all but the last, and twice more to see that nothing goes around the last.
+    forwards = 1 + (layers + 1) * (layerwise and layers > 1)
+    return Raw(torch.stack(maps, 1), (), forwards, backwards, perf_counter() - start)
 
 
 def _probe(

@@ -186,11 +186,12 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens"]
+    # The stream's width is that of its last block or normalization; keys and values of a pooling head are wider.
+    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens" and _may_stream(s.module)]
     candidates = [
         (found, s)
         for found, s in features.values()
-        if found.layout != "tokens" or _is_stream(found, s, widths[-1], [f for f, _ in features.values()])
+        if found.layout != "tokens" or (widths and _is_stream(found, s, widths[-1], [f for f, _ in features.values()]))
     ]
     return _proven(network, inputs, candidates)
 
@@ -306,9 +307,11 @@ def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
 def _is_stream(layer: Layer, s: _Seen, width: int, features: list[Layer]) -> bool:
     """Blocks and normalizations carry the token stream; what is inside an attention does not."""
     inside = any("attention" in type(f.module).__name__.lower() and s.name.startswith(f.name + ".") for f in features)
-    leaf = not any(True for _ in layer.module.children())
-    norm = "norm" in type(layer.module).__name__.lower()
-    return s.shape[-1] == width and not inside and (norm or not leaf)
+    return s.shape[-1] == width and not inside and _may_stream(layer.module)
+
+
+def _may_stream(module: nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower() or any(True for _ in module.children())
 
 
 _TRIES = 24

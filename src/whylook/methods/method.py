@@ -13,7 +13,8 @@ from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
-             "rules": ("X", "M", "bias")}  # fmt: skip
+             "rules": ("X", "M", "bias"),
+             "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
 _PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
@@ -34,12 +35,18 @@ class Needs:
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
         to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
         method's parameters are the rules'.
+    attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
+        [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
+        `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
+        `readers` [n, t], which of the last layer's tokens the head reads, as shares. The method returns one value per
+        token, [n, t].
     """
 
     gradient: bool = False
     layer: bool = False
     probe: bool = False
     rules: str | None = None
+    attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
