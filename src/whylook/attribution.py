@@ -49,6 +49,7 @@ class Raw:
     forwards, backwards, seconds : what it cost by itself.
     facts : by name, numbers [n, k] that belong to the maps.
     warnings : n lists of k sentences or None.
+    extent : what the map's cells cover, where that is not the input (see `Noted`).
     """
 
     values: Inputs
@@ -58,6 +59,7 @@ class Raw:
     seconds: float = 0.0
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     warnings: Sequence[Sequence[str | None]] = ()
+    extent: Any = None
 
 
 def attribute(
@@ -231,7 +233,12 @@ def _probe(
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
-            given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+            given = {
+                "x": row if len(row) > 1 else row[0],
+                "scores": probe.scores,
+                "gradients": probe.gradients,
+                "occluded": probe.occluded,
+            }
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 return Unsupported(SEVERED)
@@ -244,7 +251,7 @@ def _probe(
     )
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
-    return Raw(values, None, forwards, backwards, perf_counter() - start, facts, said)
+    return Raw(values, None, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:

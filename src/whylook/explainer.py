@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -236,7 +236,7 @@ class Job:
             ),
             signed=method.signed,
             parameters=request.parameters,
-            geometry=model.preprocess.geometry(image),
+            geometry=replace(model.preprocess.geometry(image), extent=raw.extent),
             layer=raw.layer.name if raw.layer else None,
             seed=self.seed if method.seeded else None,
             seconds=seconds,
