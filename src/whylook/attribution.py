@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whylook import baselines
 from whylook.errors import Unsupported, UsageError
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
@@ -31,6 +32,8 @@ class Request:
         if self.layer is not None and not self.method.needs.layer:
             raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
+        if "baseline" in self.parameters:
+            baselines.check(self.parameters["baseline"])
 
     @property
     def evaluations(self) -> int:
@@ -242,7 +245,10 @@ def _probe(
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 return Unsupported(SEVERED)
-            made = method.function(*(given[a] for a in method.arguments), **request.parameters, **extra)
+            own = dict(request.parameters)
+            if "baseline" in own and not method.background:
+                own["baseline"] = baselines.of_row(own["baseline"], i, inputs)
+            made = method.function(*(given[a] for a in method.arguments), **own, **extra)
             rows.append(made if isinstance(made, Noted) else Noted(made))
         forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
     maps = [row.values for row in rows]

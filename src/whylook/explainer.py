@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whylook import baselines
 from whylook.attribution import Raw, Request, run
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
@@ -180,12 +181,13 @@ class Job:
             classes = shared if shared is not None else self._classes(model)
             against = None if self.against is None else class_index(model, self.against)
             score = Score(self.score, against, softmax=model.head == "softmax")
+            ready = [prepared(r, model, x, self.seed) for r in self.requests]
             start = perf_counter()
             try:
                 seen, results = run(
                     model.network,
                     (x,),
-                    self.requests,
+                    ready,
                     lambda logits, _, classes=classes: _choose(logits, classes),  # type: ignore[misc]
                     score,
                     seed=self.seed,
@@ -238,7 +240,7 @@ class Job:
             parameters=request.parameters,
             geometry=replace(model.preprocess.geometry(image), extent=raw.extent),
             layer=raw.layer.name if raw.layer else None,
-            seed=self.seed if method.seeded else None,
+            seed=self.seed if method.seeded or baselines.draws(request.parameters.get("baseline")) else None,
             seconds=seconds,
             passes={"forward": raw.forwards, "backward": raw.backwards},
             reason=why_empty(array, method, seen, raw, k),
@@ -275,6 +277,13 @@ def prepare(model: Model, image: Image) -> Tensor:
     first = next((p for p in model.network.parameters() if p.is_floating_point()), None)
     x = model.preprocess.apply(image)[None]
     return x if first is None else x.to(first.device, first.dtype)
+
+
+def prepared(request: Request, model: Model, x: Tensor, seed: int) -> Request:
+    """The request with names and pictures in its `baseline` brought to the space of the input `x` [1, c, h, w]."""
+    given = request.parameters.get("baseline")
+    ready = baselines.prepared(given, model.preprocess, x, seed)
+    return request if ready is given else replace(request, parameters={**request.parameters, "baseline": ready})
 
 
 def answer(model: Model, image: Image) -> Prediction:

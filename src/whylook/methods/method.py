@@ -76,6 +76,7 @@ class Method:
         when to take it.
     seeded : whether it draws random numbers.
     class_specific : whether the map depends on the target.
+    background : whether its `baseline` is a set that every row is compared with, rather than one per row.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Method:
     prefer: str
     seeded: bool
     class_specific: bool
+    background: bool = False
 
     @property
     def summary(self) -> str:
@@ -112,7 +114,8 @@ class Method:
             if name not in self.parameters:
                 has = ", ".join(self.parameters) or "none of its own"
                 raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
-            _check_kind(self.name, name, parameters[name], self.parameters[name])
+            if name != "baseline":  # of many kinds, which whylook.baselines knows
+                _check_kind(self.name, name, parameters[name], self.parameters[name])
         return {**self.parameters, **parameters}
 
 
@@ -142,6 +145,7 @@ def method(
     prefer: str,
     channels: Literal["sum", "abs-max"] | None = None,
     class_specific: bool = True,
+    background: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an attribution method; see `Method` for the facts.
 
@@ -178,6 +182,7 @@ def method(
                 prefer=prefer,
                 seeded="rng" in own,
                 class_specific=class_specific,
+                background=background,
             ),
         )
         return function
