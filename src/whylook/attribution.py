@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.blackbox import BlackBox, refusal
 from whylook.errors import Unsupported, UsageError
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
@@ -66,7 +67,7 @@ class Raw:
 
 
 def attribute(
-    module: nn.Module,
+    module: nn.Module | Callable[..., Any],
     x: Tensor | tuple[Tensor, ...],
     method: str,
     targets: Targets = None,
@@ -81,7 +82,8 @@ def attribute(
 
     Parameters
     ----------
-    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back.
+    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back. Or any function
+        `images -> scores` of a tensor (or array) [b, …] to one [b, classes] or [b], for methods that need only scores.
     x : floating-point tensor [n, …], or a tuple of them for a network with several inputs.
     method : a name from `whylook methods`.
     targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
@@ -104,11 +106,12 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
-    inputs = _check(module, x)
+    network = module if isinstance(module, nn.Module) else _black_box(module)
+    inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer)
     _, results = run(
-        module,
+        network,
         inputs,
         [request],
         lambda logits, one_logit: resolve(wanted, logits, one_logit),
@@ -184,7 +187,9 @@ def _shared(
     layers: dict[Request, Layer] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
-        if request.method.needs.layer:
+        if isinstance(network, BlackBox) and not request.method.black_box:
+            refused[request] = refusal(request.method.name, tuple(m.name for m in METHODS if m.black_box))
+        elif request.method.needs.layer:
             try:
                 layers[request] = find_layer(network, inputs, request.layer)
             except Unsupported as why:
@@ -196,7 +201,7 @@ def _shared(
         score,
         layers=list({layer.name: layer for layer in layers.values()}.values()),
         layer_gradients=any("G" in r.method.arguments for r in layers),
-        input_gradient=any(r.method.needs.gradient for r in requests),
+        input_gradient=any(r.method.needs.gradient for r in requests if r not in refused),
         seed=seed,
     )
     return shared, layers, refused
@@ -270,11 +275,16 @@ def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score
     return bool(lost) and depends(network, row, lost, logits.detach())
 
 
+def _black_box(function: Any) -> BlackBox:
+    if not callable(function) or isinstance(function, type):
+        what = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise UsageError(f"attribute explains a torch.nn.Module or a function images -> scores, not {what}.")
+    return BlackBox(function)
+
+
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
     """The inputs as a tuple, or an error that says what is wrong with them."""
     inputs = x if isinstance(x, tuple) else (x,)
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"attribute explains a torch.nn.Module, not a {type(module).__name__}.")
     for t in inputs:
         if not isinstance(t, Tensor):
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")

@@ -103,7 +103,8 @@ def explain(
     """
     several = isinstance(images, list | tuple)
     pictures = [load_image(i) for i in (images if several else [images])]
-    loaded = load_models([models] if isinstance(models, str | Model | torch.nn.Module) else list(models))
+    single = isinstance(models, str | Model) or callable(models)
+    loaded = load_models([models] if single else list(models))
     requests = make_requests(methods, layer, parameters)
     job = Job(loaded, requests, targets, score, against, seed)
     total = len(pictures) * job.units

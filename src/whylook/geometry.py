@@ -38,9 +38,7 @@ class Geometry:
         """`(top, left, bottom, right)` of the map's cells in picture coordinates; may reach outside the picture."""
         return self._outline(self.cells)
 
-    def _outline(
-        self, span: tuple[tuple[float, float], tuple[float, float]]
-    ) -> tuple[float, float, float, float]:
+    def _outline(self, span: tuple[tuple[float, float], tuple[float, float]]) -> tuple[float, float, float, float]:
         (sy, sx), (oy, ox), ((top, bottom), (left, right)) = self.scale, self.offset, span
         return ((top - oy) / sy, (left - ox) / sx, (bottom - oy) / sy, (right - ox) / sx)
 

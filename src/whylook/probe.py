@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,12 +73,13 @@ class Probe:
         inputs = x if isinstance(x, tuple) else (x,)
         parts = []
         for start in range(-1, len(boxes), _PICTURES):  # the first picture is the one without a box
-            some = [boxes[i] if i >= 0 else () for i in range(start, min(start + _PICTURES, len(boxes)))]
-            pasted = inputs[which].expand(len(some), *inputs[which].shape[1:]).clone()
-            for row, box in zip(pasted, some, strict=True):
-                if box:
-                    row[..., *box] = filled[0][..., *box]
-            batch = [t.expand(len(some), *t.shape[1:]) for t in inputs]
+            rows = range(start, min(start + _PICTURES, len(boxes)))
+            pasted = inputs[which].expand(len(rows), *inputs[which].shape[1:]).clone()
+            for row, number in zip(pasted, rows, strict=True):
+                if number >= 0:
+                    box: tuple[Any, ...] = (..., *boxes[number])
+                    row[box] = filled[0][box]
+            batch = [t.expand(len(rows), *t.shape[1:]) for t in inputs]
             batch[which] = pasted
             parts.append(self.scores(tuple(batch) if isinstance(x, tuple) else pasted))
         return torch.cat(parts)
