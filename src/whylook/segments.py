@@ -71,7 +71,7 @@ def _superpixels(x: Tensor, kind: str, cells: int) -> np.ndarray[Any, Any]:
         from skimage.segmentation import quickshift, slic
     except ImportError as error:
         raise UsageError(
-            f"segments={kind!r} needs scikit-image, which is not installed: pip install scikit-image, or use "
+            f"segments={kind!r} needs scikit-image, which is not installed: pip install 'whylook[segments]', or use "
             "segments='grid'."
         ) from error
     picture = x[0].detach().double().cpu().numpy()

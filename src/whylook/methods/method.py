@@ -13,6 +13,7 @@ from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients", "occluded")}
+_PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -27,7 +28,8 @@ class Needs:
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] or
         `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
-        returns one map per target, [k, …].
+        returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+        network behind the layer as a function of its activation (`whylook.head.Head`).
     """
 
     gradient: bool = False
@@ -158,6 +160,8 @@ def method(
         arguments = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
         own = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
         supplied = {a for need, names in _SUPPLIED.items() if getattr(needs, need) for a in names}
+        if needs.layer and needs.probe:
+            supplied = set(_PROBED_LAYER)
         if unknown := [a for a in arguments if a not in supplied]:
             raise TypeError(f"method {name!r}: nothing it needs supplies {unknown}; needs give {sorted(supplied)}")
         if clash := [p for p in own if p in ENGINE_PARAMETERS]:
