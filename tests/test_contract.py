@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import whylook
-from references import CHEAP, REFERENCES, REFUSED
+from references import CHEAP, EXCUSED, REFERENCES, REFUSED
 from toys import NAMES, batch, build
 from whylook.methods import METHODS, Method
 
@@ -171,7 +171,7 @@ def test_same_seed_same_map_and_the_global_generator_is_left_alone(name: str) ->
     first = attribute(toy, x, name, 0, seed=3)
     assert torch.equal(torch.rand(3), expected_next)
     assert torch.equal(attribute(toy, x, name, 0, seed=3), first)
-    if METHODS[name].seeded:
+    if METHODS[name].seeded and (name, "seed") not in EXCUSED:
         assert not torch.equal(attribute(toy, x, name, 0, seed=4), first)
 
 
@@ -187,7 +187,7 @@ def test_dropout_that_is_always_on_follows_the_seed(name: str) -> None:
     assert torch.equal(attribute(toy, x, name, 0, seed=1), attribute(toy, x, name, 0, seed=1))
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("name", [n for n in METHOD_NAMES if (n, "flip") not in EXCUSED])
 def test_flipping_the_input_flips_the_map(name: str) -> None:
     # A network that commutes with the flip: symmetric kernels, stride 1, global average pooling; or patches with
     # symmetric kernels whose tokens know no place.
@@ -204,7 +204,7 @@ def test_flipping_the_input_flips_the_map(name: str) -> None:
 
 
 @pytest.mark.parametrize("constant", ["detached", "zero-head"])
-@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("name", [n for n in METHOD_NAMES if (n, "constant") not in EXCUSED])
 def test_a_constant_network_gives_a_zero_map(name: str, constant: str) -> None:
     class Detach(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,13 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
-             "rules": ("X", "M", "bias"),
-             "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
+_SUPPLIED = {
+    "gradient": ("x", "g"),
+    "layer": ("A", "G"),
+    "probe": ("x", "scores", "gradients", "occluded"),
+    "rules": ("X", "M", "bias"),
+    "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
+}
 _PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
@@ -28,8 +32,9 @@ class Needs:
     ----------
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
-    probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] or
+        `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
+        returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
         network behind the layer as a function of its activation (`whylook.head.Head`).
     rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
@@ -58,11 +63,14 @@ class Noted:
     values : the maps [k, …], as without notes.
     facts : by name, one number per target [k], such as the completeness residual.
     warnings : one per target: why the map should not be relied on, or None; empty means none at all.
+    extent : for maps whose cells do not cover the input evenly: (begin, end) per spatial axis, in input elements, of
+        what they do cover; a tuple of such for a tuple of inputs.
     """
 
     values: Any
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str | None] = ()
+    extent: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +121,11 @@ class Method:
     def summary(self) -> str:
         """First line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    @property
+    def black_box(self) -> bool:
+        """Whether scores are all it needs, so that it works on any function of the input."""
+        return set(self.arguments) <= {"x", "scores", "occluded"}
 
     def fill(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Complete `parameters` with the defaults; one that the method does not have raises `UsageError`."""
