@@ -18,8 +18,9 @@ from whylook.head import Head
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, Probe, probing
+from whylook.rules import make
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, Trace, depends, trace
+from whylook.trace import SEVERED, NotRunError, RuleTrace, Trace, depends, trace, trace_rules
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
@@ -135,7 +136,7 @@ def attribute(
     values = result.values if isinstance(result.values, tuple) else (result.values,)
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
-    return values if isinstance(x, tuple) and not request.method.needs.layer else values[0]
+    return values if isinstance(x, tuple) and request.method.space != "layer" else values[0]
 
 
 def run(
@@ -171,6 +172,7 @@ def run(
     if doubtful:  # the layer may have been found when the network was set another way: ask anew, once
         forget(network)
         shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
+    ruled = _ruled(network, inputs, [r for r in requests if r not in refused], shared.targets, score, seed)
     results: list[Raw | Unsupported] = []
     for request in requests:
         read: tuple[Layer | None, ...] = layers.get(request, (None,))
@@ -183,6 +185,8 @@ def run(
                 parts = [
                     _probe(network, inputs, request, layer, shared.targets, score, seed, progress) for layer in read
                 ]
+            elif request in ruled:
+                parts = [_from_rules(request, shared, layer, ruled[request]) for layer in read]
             elif shared.severed and request not in layers:
                 raise Unsupported(SEVERED)
             else:
@@ -253,13 +257,59 @@ def _fused(parts: Sequence[Raw]) -> Raw:
     if len(parts) == 1:
         return parts[0]
     shared = parts[0].seconds == 0  # made from the shared pass, which is counted once
+    columns = zip(*(p.values if isinstance(p.values, tuple) else (p.values,) for p in parts), strict=True)
+    fused = tuple(fuse(column) for column in columns)
     return Raw(
-        values=fuse([part.values for part in parts if isinstance(part.values, Tensor)]),
+        values=fused if isinstance(parts[0].values, tuple) else fused[0],
         layers=tuple(layer for part in parts for layer in part.layers),
         forwards=parts[0].forwards if shared else sum(part.forwards for part in parts),
         backwards=parts[0].backwards if shared else sum(part.backwards for part in parts),
         seconds=sum(part.seconds for part in parts),
     )
+
+
+def _ruled(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    requests: Sequence[Request],
+    targets: Tensor,
+    score: Score,
+    seed: int,
+) -> dict[Request, RuleTrace | Unsupported]:
+    """The passes under rules; requests with the same rules share one."""
+    passes: dict[tuple[str, str], RuleTrace | Unsupported] = {}
+    found: dict[Request, RuleTrace | Unsupported] = {}
+    for request in requests:
+        name = request.method.needs.rules
+        if name is None:
+            continue
+        key = (name, str({k: id(v) if hasattr(v, "__array__") else v for k, v in request.parameters.items()}))
+        if key not in passes:
+            rules = make(name, request.parameters)
+            try:
+                rules.check_score(score, request.method.title)
+                passes[key] = trace_rules(network, inputs, targets, score, rules, seed=seed)
+            except Unsupported as why:
+                passes[key] = why
+        found[request] = passes[key]
+    return found
+
+
+def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: RuleTrace | Unsupported) -> Raw:
+    if isinstance(seen, Unsupported):
+        raise seen
+    method, classes = request.method, range(shared.targets.shape[1])
+    per_input = []
+    for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
+        maps = []
+        for k in classes:
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
+            if layer is not None:
+                given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
+            maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
+        per_input.append(torch.stack(maps, 1))
+    passes = 1 + (layer is not None)
+    return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
 
 
 def _probe(

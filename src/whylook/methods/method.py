@@ -12,7 +12,8 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
+             "rules": ("X", "M", "bias")}  # fmt: skip
 _PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
@@ -29,11 +30,16 @@ class Needs:
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
         method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
         network behind the layer as a function of its activation (`whylook.head.Head`).
+    rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
+        own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
+        to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
+        method's parameters are the rules'.
     """
 
     gradient: bool = False
     layer: bool = False
     probe: bool = False
+    rules: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
