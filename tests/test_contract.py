@@ -59,14 +59,15 @@ def test_agrees_with_a_dense_float64_reference(name: str, toy_name: str) -> None
 SAME = ("smoothgrad", "input-x-gradient")  # may equal another method's map on this toy
 
 
-def test_the_references_tell_methods_and_targets_apart() -> None:
+@pytest.mark.parametrize("toy_name", ["flatten-head", "transformer"])
+def test_the_references_tell_methods_and_targets_apart(toy_name: str) -> None:
     # A reference that returned zeros, or its input, would agree with anything that does the same.
-    toy = build("flatten-head")
+    toy = build(toy_name)
     x = batch(toy, 1)
     maps = {
         n: torch.as_tensor(r(toy, x, 1, **CHEAP[n]))
         for n, r in REFERENCES.items()
-        if (n, "flatten-head") not in REFUSED and n not in SAME
+        if (n, toy_name) not in REFUSED and n not in SAME
     }
     for name, values in maps.items():
         assert values.abs().sum() > 0
@@ -180,18 +181,19 @@ def test_dropout_that_is_always_on_follows_the_seed(name: str) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.dropout(x, 0.5, training=True)
 
-    toy = build("plain")
-    toy.head = nn.Sequential(Always(), *toy.head)
+    toy = build(usual(name))
+    toy.head = nn.Sequential(Always(), toy.head)
     x = batch(toy)
     assert torch.equal(attribute(toy, x, name, 0, seed=1), attribute(toy, x, name, 0, seed=1))
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_flipping_the_input_flips_the_map(name: str) -> None:
-    # A network that commutes with the flip: symmetric kernels, stride 1, global average pooling.
-    toy = build("functional")
-    for conv in (toy.features.a, toy.features.b):
-        conv.stride = (1, 1)
+    # A network that commutes with the flip: symmetric kernels, stride 1, global average pooling; or patches with
+    # symmetric kernels whose tokens know no place.
+    toy = build("functional" if (name, "functional") not in REFUSED else "transformer")
+    for conv in (m for m in toy.features.modules() if isinstance(m, nn.Conv2d)):
+        conv.stride = (1, 1) if conv.kernel_size == (3, 3) else conv.stride
         conv.weight.data = (conv.weight.data + conv.weight.data.flip(3)) / 2
     x = batch(toy, 1)
     noise = {"noise": 0.0} if "noise" in METHODS[name].parameters else {}
@@ -208,12 +210,12 @@ def test_a_constant_network_gives_a_zero_map(name: str, constant: str) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.detach() * 0 + 1
 
-    toy = build("plain")
+    toy = build(usual(name))
     if constant == "detached":
-        toy.head = nn.Sequential(Detach(), *toy.head)
+        toy.head = nn.Sequential(Detach(), toy.head)
         toy.ask = "features"  # by itself it would read the constant layer behind the break
     else:
-        nn.init.zeros_(toy.head[2].weight)
+        nn.init.zeros_([m for m in toy.head.modules() if isinstance(m, nn.Linear)][-1].weight)
     values = attribute(toy, batch(toy), name, 0)
     assert not values.any() or not METHODS[name].class_specific
 

@@ -12,7 +12,10 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients")}
+_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
+             "rules": ("X", "M", "bias"),
+             "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
+_PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -26,12 +29,24 @@ class Needs:
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …].
+        method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+        network behind the layer as a function of its activation (`whylook.head.Head`).
+    rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
+        own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
+        to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
+        method's parameters are the rules'.
+    attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
+        [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
+        `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
+        `readers` [n, t], which of the last layer's tokens the head reads, as shares. The method returns one value per
+        token, [n, t].
     """
 
     gradient: bool = False
     layer: bool = False
     probe: bool = False
+    rules: str | None = None
+    attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +87,7 @@ class Method:
         when to take it.
     seeded : whether it draws random numbers.
     class_specific : whether the map depends on the target.
+    background : whether its `baseline` is a set that every row is compared with, rather than one per row.
     """
 
     name: str
@@ -91,6 +107,7 @@ class Method:
     prefer: str
     seeded: bool
     class_specific: bool
+    background: bool = False
 
     @property
     def summary(self) -> str:
@@ -103,7 +120,8 @@ class Method:
             if name not in self.parameters:
                 has = ", ".join(self.parameters) or "none of its own"
                 raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
-            _check_kind(self.name, name, parameters[name], self.parameters[name])
+            if name != "baseline":  # of many kinds, which whylook.baselines knows
+                _check_kind(self.name, name, parameters[name], self.parameters[name])
         return {**self.parameters, **parameters}
 
 
@@ -133,6 +151,7 @@ def method(
     prefer: str,
     channels: Literal["sum", "abs-max"] | None = None,
     class_specific: bool = True,
+    background: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an attribution method; see `Method` for the facts.
 
@@ -145,6 +164,8 @@ def method(
         arguments = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
         own = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
         supplied = {a for need, names in _SUPPLIED.items() if getattr(needs, need) for a in names}
+        if needs.layer and needs.probe:
+            supplied = set(_PROBED_LAYER)
         if unknown := [a for a in arguments if a not in supplied]:
             raise TypeError(f"method {name!r}: nothing it needs supplies {unknown}; needs give {sorted(supplied)}")
         if clash := [p for p in own if p in ENGINE_PARAMETERS]:
@@ -169,6 +190,7 @@ def method(
                 prefer=prefer,
                 seeded="rng" in own,
                 class_specific=class_specific,
+                background=background,
             ),
         )
         return function

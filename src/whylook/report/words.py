@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from whylook.explanation import Map, Prediction
@@ -130,6 +132,15 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
-    if isinstance(value, np.ndarray) and value.size <= 64:
-        return plain(value.tolist())
+    if hasattr(value, "sha256"):  # a picture
+        return f"{value.name} (SHA-256 {value.sha256[:12]})"
+    if hasattr(value, "__array__"):
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        return plain(array.tolist()) if array.size <= 64 else _described(array)
     return str(value)
+
+
+def _described(array: NDArray[Any]) -> str:
+    """Shape and fingerprint of values that are too many to be listed."""
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return f"{'×'.join(map(str, array.shape))} values (SHA-256 {digest[:12]})"
