@@ -13,7 +13,7 @@ from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
-             "rules": ("X", "M", "bias")}  # fmt: skip
+             "rules": ("X", "M", "bias", "S")}  # fmt: skip
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -30,8 +30,8 @@ class Needs:
         method returns one map per target, [k, …].
     rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
-        to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
-        method's parameters are the rules'.
+        to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
+        The method's parameters are the rules'.
     """
 
     gradient: bool = False
