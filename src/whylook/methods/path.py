@@ -394,7 +394,9 @@ def _expected(
     background = rows_like(baseline, x)
     count = len(background[0] if isinstance(background, tuple) else background)
     picks = [i for _ in range(-(-samples // count)) for i in rng.order(count)][:samples]
-    places = [(i + u) / samples for i, u in zip(rng.order(samples), rng.uniform(samples), strict=True)]
+    places = [
+        (i + u) / samples for i, u in zip(rng.order(samples), rng.uniform(samples, 1)[:, 0].tolist(), strict=True)
+    ]
     rows, total = chunk_rows(x), None
     for i in range(0, samples, rows):
         starts = each(lambda b, i=i: b[picks[i : i + rows]], background)
