@@ -161,7 +161,7 @@ def test_numbers_and_warnings_stand_by_their_map(visit, usual):
     warning = page.locator(".cell .warning")
     assert warning.count() == 1
     assert warning.inner_text() == f"Warning: {made_up.WARNING}"
-    facts = page.locator(".cell", has=warning).locator(".facts dl")
+    facts = page.locator(".cell", has=page.locator(".warning")).locator(".facts dl")
     assert "Relative residual" in facts.text_content()
     assert "8.3 %" in facts.text_content()
 
