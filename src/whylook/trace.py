@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whylook.errors import Unsupported
+from whylook.folding.linear import whole_kernels_as_linear
 from whylook.guard import guarded
 from whylook.layers import Layer, first_tensor, with_first
 from whylook.rules.engine import Rules, applied, graph
@@ -86,7 +87,8 @@ def trace(
         handles = []
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
-            output = network(*(leaf.clone() for leaf in leaves))
+            with whole_kernels_as_linear(network, inputs[0].device):
+                output = network(*(leaf.clone() for leaf in leaves))
         finally:
             for handle in handles:
                 handle.remove()
