@@ -321,7 +321,7 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
     for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
         maps = []
         for k in classes:
-            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
             if layer is not None:
                 given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
             maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))

@@ -84,3 +84,16 @@ def _samples(
     begin, end = extent
     inside = (at[seen] - begin) * cells / (end - begin) - 0.5
     return slice(int(seen[0]), int(seen[-1]) + 1), np.clip(inside, 0, cells - 1)
+
+
+def overlaps(cells: int, size: int) -> NDArray[np.float64]:
+    """How much of each of `cells` equal cells lies in each of `size` equal pixels on the same stretch.
+
+    Returns
+    -------
+    float64 array [cells, size], 0 to 1; each row adds up to 1, so that spreading by it keeps the sum.
+    """
+    edges, pixels = np.arange(cells + 1) * (size / cells), np.arange(size)
+    begin = np.maximum(edges[:-1, None], pixels)
+    end = np.minimum(edges[1:, None], pixels + 1)
+    return np.clip(end - begin, 0, None) * (cells / size)

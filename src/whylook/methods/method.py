@@ -16,7 +16,7 @@ _SUPPLIED = {
     "gradient": ("x", "g"),
     "layer": ("A", "G"),
     "probe": ("x", "scores", "gradients", "occluded"),
-    "rules": ("X", "M", "bias"),
+    "rules": ("X", "M", "bias", "S"),
     "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
 }
 _PROBED_LAYER = ("x", "scores", "A", "head")
@@ -38,8 +38,8 @@ class Needs:
         network behind the layer as a function of its activation (`whylook.head.Head`).
     rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
-        to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
-        method's parameters are the rules'.
+        to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
+        The method's parameters are the rules'.
     attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
         [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
         `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
