@@ -8,7 +8,6 @@ network's own up to the rounding of sums.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +16,15 @@ from torch import Tensor
 from whylook.incremental.patched import Patched, Run
 from whylook.incremental.regions import Region, around
 
+Box = tuple[slice, ...]
+Picture = tuple[Tensor, Box]  # what is shown in a box of the picture
 FEWEST = 16  # boxes below which there is nothing to gain
 _ROWS = 32
 _CLOSE = 1e-4  # of the largest logit; rounding differs by some 1e-6, a misunderstood network by far more
 
 
-def occluded(
-    network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, boxes: Sequence[tuple[slice, ...]]
-) -> Tensor | None:
-    """Logits of `x` with each of `boxes` taken from `filled` instead, or None where the network is not understood.
+def occluded(network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, boxes: Sequence[Box]) -> Tensor | None:
+    """Logits of `x` as it is and with each of `boxes` taken from `filled`, or None where the network is not understood.
 
     Parameters
     ----------
@@ -36,53 +35,51 @@ def occluded(
 
     Returns
     -------
-    [boxes, classes], or None: too few boxes, another rank, an operation that fails, or logits that differ from the plain
-    evaluation of the four boxes compared.
+    [1 + boxes, classes], or None: too few boxes, another rank, an operation that fails, or logits that differ from the
+    plain evaluation of the few pictures compared.
     """
     if x.ndim != 4 or len(boxes) < FEWEST:
         return None
-    run, region = Run(), _region(boxes, (x.shape[2], x.shape[3]))
+    # The picture as it is goes the same way, with a box that shows what is there anyway: rounding then cancels.
+    pictures = [(x, boxes[0]), *((filled, box) for box in boxes)]
+    run, region = Run(), _region([box for _, box in pictures], (x.shape[2], x.shape[3]))
     try:
         logits = torch.cat(
             [
-                network(_patched(run, x, filled, boxes, region, slice(start, start + _ROWS)))
-                for start in range(0, len(boxes), _ROWS)
+                network(_patched(run, x, pictures, region, slice(start, start + _ROWS)))
+                for start in range(0, len(pictures), _ROWS)
             ]
         )
+        if type(logits) is not Tensor or not _agrees(network, x, pictures, logits):
+            return None
     except Exception:  # noqa: BLE001 - whatever a network does with a tensor, the plain evaluation says it better
         return None
-    if type(logits) is not Tensor or logits.shape[0] != len(boxes):
-        return None
-    return logits if _agrees(network, x, filled, boxes, logits) else None
+    return logits
 
 
-def _region(boxes: Sequence[tuple[slice, ...]], sizes: tuple[int, int]) -> Region:
+def _region(boxes: Sequence[Box], sizes: tuple[int, int]) -> Region:
     ends = [np.array([(box[axis].start, box[axis].stop - 1) for box in boxes], np.int64).T for axis in (0, 1)]
     return Region(*(around(first, last, size) for (first, last), size in zip(ends, sizes, strict=True)))
 
 
-def _patched(
-    run: Run, x: Tensor, filled: Tensor, boxes: Sequence[tuple[slice, ...]], region: Region, chosen: slice
-) -> Patched:
+def _patched(run: Run, x: Tensor, pictures: Sequence[Picture], region: Region, chosen: slice) -> Patched:
     run.step, run.chosen = 0, chosen
     rows, columns = region
-    crops = []
-    for top, left, box in zip(rows.starts[chosen].tolist(), columns.starts[chosen].tolist(), boxes[chosen], strict=True):
-        crop = x[0, :, top : top + rows.length, left : left + columns.length].clone()
-        (y0, y1), (x0, x1) = ((s.start, s.stop) for s in box)
-        crop[:, y0 - top : y1 - top, x0 - left : x1 - left] = filled[0][:, y0:y1, x0:x1]
-        crops.append(crop)
-    return Patched(run, x, torch.stack(crops), region)
+    tops, lefts = rows.starts[chosen].tolist(), columns.starts[chosen].tolist()
+    crops = torch.cat([x[:, :, y : y + rows.length, z : z + columns.length] for y, z in zip(tops, lefts, strict=True)])
+    for crop, top, left, (source, (down, across)) in zip(crops, tops, lefts, pictures[chosen], strict=True):
+        crop[:, down.start - top : down.stop - top, across.start - left : across.stop - left] = source[
+            0, :, down, across
+        ]
+    return Patched(run, x, crops, region)
 
 
-def _agrees(
-    network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, boxes: Sequence[tuple[slice, ...]], logits: Tensor
-) -> bool:
-    """Whether the plain evaluation of some boxes, at two corners and in between, gives the same."""
-    some = [0, len(boxes) // 3, len(boxes) // 2, len(boxes) - 1]
+def _agrees(network: Callable[[Tensor], Tensor], x: Tensor, pictures: Sequence[Picture], logits: Tensor) -> bool:
+    """Whether the plain evaluation of some pictures, at two corners and in between, gives the same."""
+    some = [0, 1, len(pictures) // 3, len(pictures) // 2, len(pictures) - 1]
     pasted = x.repeat(len(some), 1, 1, 1)
     for row, i in zip(pasted, some, strict=True):
-        box: tuple[Any, ...] = (..., *boxes[i])
-        row[box] = filled[0][box]
+        source, (down, across) = pictures[i]
+        row[:, down, across] = source[0, :, down, across]
     plain = network(pasted)
     return bool(((plain - logits[some]).abs().amax() <= _CLOSE * plain.abs().amax()).item())

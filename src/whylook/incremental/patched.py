@@ -46,14 +46,14 @@ class Patched(torch.Tensor):
     dense: Tensor | None
 
     @staticmethod
-    def __new__(cls, run: Run, clean: Tensor, crops: Tensor, region: Region) -> Patched:  # noqa: PLW0211
+    def __new__(cls, run: Run, clean: Tensor, crops: Tensor, region: Region) -> Patched:
         """Make one; `region` has the rectangles of all positions, of which `run.chosen` are in this batch."""
         shape = (crops.shape[0], *clean.shape[1:])
         made: Patched = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=clean.dtype, device=clean.device)
         made.run, made.clean, made.crops, made.region, made.dense = run, clean, crops, region, None
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def become(self, other: Tensor) -> None:
         """Take over the value of `other`, after an operation in place."""
@@ -94,7 +94,9 @@ class Patched(torch.Tensor):
         return self.part(region.rows.starts, region.columns.starts, (region.rows.length, region.columns.length))
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override] # PyTorch's own stub lacks the operation
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Follow the rule of an operation, or run it on dense tensors."""
         from whylook.incremental.rules import RULES
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from whylook.incremental.patched import MOST, Pad, Patched, all_patched
-from whylook.incremental.regions import Region, Span, Window, union
+from whylook.incremental.regions import Region, Window, union
 
 RULES: dict[str, Callable[..., Any]] = {}
 
@@ -41,7 +41,11 @@ def elementwise(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 @rule("clone", "detach", "alias", "contiguous", "lift_fresh")
 def copied(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """The same values; crops are never written to, so they can be shared."""
-    return Patched(x.run, x.clean, x.crops, x.region) if isinstance(x, Patched) else NotImplemented
+    if not isinstance(x, Patched):
+        return NotImplemented
+    if kwargs.get("memory_format") in (None, torch.preserve_format):
+        return Patched(x.run, x.clean, x.crops, x.region)
+    return mapped(lambda v: operation(v, *args, **kwargs), x)
 
 
 @rule("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "miopen_batch_norm")
@@ -69,7 +73,9 @@ def paired(operation: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
     x, other, swapped = (a, b, False) if isinstance(a, Patched) else (b, a, True)
     if isinstance(other, Patched) or (isinstance(other, Tensor) and not everywhere(other)):
         return NotImplemented
-    return mapped(lambda v: operation(other, v, *args, **kwargs) if swapped else operation(v, other, *args, **kwargs), x)
+    return mapped(
+        lambda v: operation(other, v, *args, **kwargs) if swapped else operation(v, other, *args, **kwargs), x
+    )
 
 
 @rule("cat")
@@ -205,6 +211,3 @@ def everywhere(value: Tensor) -> bool:
 def _two(value: Any) -> list[int]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     return values * 2 if len(values) == 1 else values
-
-
-__all__ = ["RULES", "Span"]
