@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.blackbox import BlackBox, refusal
 from whylook.errors import Unsupported, UsageError
 from whylook.fusion import fuse
 from whylook.head import Head
@@ -20,7 +21,16 @@ from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, Probe, probing
 from whylook.rules import make
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, RuleTrace, Trace, depends, trace, trace_rules
+from whylook.trace import (
+    SEVERED,
+    NotRunError,
+    RuleTrace,
+    Trace,
+    depends,
+    trace,
+    trace_attention,
+    trace_rules,
+)
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
@@ -66,6 +76,7 @@ class Raw:
     forwards, backwards, seconds : what it cost by itself.
     facts : by name, numbers [n, k] that belong to the maps.
     warnings : n lists of k sentences or None.
+    extent : what the map's cells cover, where that is not the input (see `Noted`).
     """
 
     values: Inputs
@@ -75,10 +86,11 @@ class Raw:
     seconds: float = 0.0
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     warnings: Sequence[Sequence[str | None]] = ()
+    extent: Any = None
 
 
 def attribute(
-    module: nn.Module,
+    module: nn.Module | Callable[..., Any],
     x: Tensor | tuple[Tensor, ...],
     method: str,
     targets: Targets = None,
@@ -93,7 +105,8 @@ def attribute(
 
     Parameters
     ----------
-    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back.
+    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back. Or any function
+        `images -> scores` of a tensor (or array) [b, …] to one [b, classes] or [b], for methods that need only scores.
     x : floating-point tensor [n, …], or a tuple of them for a network with several inputs.
     method : a name from `whylook methods`.
     targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
@@ -117,11 +130,12 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
-    inputs = _check(module, x)
+    network = module if isinstance(module, nn.Module) else _black_box(module)
+    inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer)
     _, results = run(
-        module,
+        network,
         inputs,
         [request],
         lambda logits, one_logit: resolve(wanted, logits, one_logit),
@@ -185,6 +199,8 @@ def run(
                 parts = [
                     _probe(network, inputs, request, layer, shared.targets, score, seed, progress) for layer in read
                 ]
+            elif request.method.needs.attention:
+                parts = [_from_attention(network, inputs, request, shared.targets, score, seed)]
             elif request in ruled:
                 parts = [_from_rules(request, shared, layer, ruled[request]) for layer in read]
             elif shared.severed and request not in layers:
@@ -215,7 +231,9 @@ def _shared(
     layers: dict[Request, tuple[Layer, ...]] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
-        if request.method.needs.layer:
+        if isinstance(network, BlackBox) and not request.method.black_box:
+            refused[request] = refusal(request.method.name, tuple(m.name for m in METHODS if m.black_box))
+        elif request.method.needs.layer:
             try:
                 found = [find_layer(network, inputs, wanted) for wanted in request.wanted]
                 layers[request] = tuple({layer.name: layer for layer in found}.values())
@@ -228,7 +246,7 @@ def _shared(
         score,
         layers=list({layer.name: layer for read in layers.values() for layer in read}.values()),
         layer_gradients=any("G" in r.method.arguments for r in layers),
-        input_gradient=any(r.method.needs.gradient for r in requests),
+        input_gradient=any(r.method.needs.gradient for r in requests if r not in refused),
         seed=seed,
     )
     return shared, layers, refused
@@ -303,13 +321,36 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
     for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
         maps = []
         for k in classes:
-            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
             if layer is not None:
                 given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
             maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
         per_input.append(torch.stack(maps, 1))
     passes = 1 + (layer is not None)
     return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
+
+
+def _from_attention(
+    network: nn.Module, inputs: tuple[Tensor, ...], request: Request, targets: Tensor, score: Score, seed: int
+) -> Raw:
+    """A pass of its own: in company the others' maps must come from the network's own, fused attention."""
+    method, start = request.method, perf_counter()
+    layerwise, full = (name in method.arguments for name in ("layerwise_gradients", "attention_gradients"))
+    seen = trace_attention(network, inputs, targets, score, gradients=full, layerwise=layerwise, seed=seed)
+    maps = []
+    for k in range(targets.shape[1]):
+        given: dict[str, Any] = {
+            "attention": seen.attention,
+            "attention_gradients": seen.attention_gradients[k] if full else None,
+            "layerwise_gradients": seen.layerwise_gradients[k] if layerwise else None,
+            "readers": seen.readers,
+        }
+        maps.append(seen.on_grid(method.function(*(given[a] for a in method.arguments), **request.parameters)))
+    layers = len(seen.attention)
+    backwards = 1 + targets.shape[1] * (full + layers * layerwise)
+    # Layer by layer, the head is run on all but the last, and twice more to see that nothing goes around the last.
+    forwards = 1 + (layers + 1) * (layerwise and layers > 1)
+    return Raw(torch.stack(maps, 1), (), forwards, backwards, perf_counter() - start)
 
 
 def _probe(
@@ -325,7 +366,7 @@ def _probe(
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
-    evaluates = bool({"scores", "gradients"} & set(method.arguments))
+    evaluates = bool({"scores", "gradients", "occluded"} & set(method.arguments))
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
@@ -336,7 +377,7 @@ def _probe(
             seed=seed, progress=told,
         ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
-            given |= {"scores": probe.scores, "gradients": probe.gradients}
+            given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             counted: list[Probe | Head] = [probe]
             if layer is not None:
@@ -359,7 +400,7 @@ def _probe(
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
     read = () if layer is None else (layer,)
-    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said)
+    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
 
 
 def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:
@@ -368,11 +409,16 @@ def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:
         return class_logits(network(*(x.clone() for x in row)), 1)[0]
 
 
+def _black_box(function: Any) -> BlackBox:
+    if not callable(function) or isinstance(function, type):
+        what = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise UsageError(f"attribute explains a torch.nn.Module or a function images -> scores, not {what}.")
+    return BlackBox(function)
+
+
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
     """The inputs as a tuple, or an error that says what is wrong with them."""
     inputs = x if isinstance(x, tuple) else (x,)
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"attribute explains a torch.nn.Module, not a {type(module).__name__}.")
     for t in inputs:
         if not isinstance(t, Tensor):
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")

@@ -186,11 +186,12 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens"]
+    # The stream's width is that of its last block or normalization; keys and values of a pooling head are wider.
+    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens" and _may_stream(s.module)]
     candidates = [
         (found, s)
         for found, s in features.values()
-        if found.layout != "tokens" or _is_stream(found, s, widths[-1], [f for f, _ in features.values()])
+        if found.layout != "tokens" or (widths and _is_stream(found, s, widths[-1], [f for f, _ in features.values()]))
     ]
     return _proven(network, inputs, candidates)
 
@@ -262,14 +263,14 @@ def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> 
         if rank and len(s.shape) == rank + 2:
             first, last = s.shape[2:], s.shape[1:-1]
             kind = _evidence(s.module)
-            if kind == "nhwc" and _alike(last, aspect) < 0.5:
+            if kind == "nhwc" and alike(last, aspect) < 0.5:
                 kind = None  # an attention's heads × tokens, not a picture
             if kind is not None:
                 latest[s.shape] = kind
-            kind = kind or latest.get(s.shape) or ("nchw" if _alike(first, aspect) >= _alike(last, aspect) else "nhwc")
+            kind = kind or latest.get(s.shape) or ("nchw" if alike(first, aspect) >= alike(last, aspect) else "nhwc")
             grid = first if kind == "nchw" else last
             found = Layer(s.name, s.module, kind, grid)
-            if _alike(grid, aspect) > 0.05:
+            if alike(grid, aspect) > 0.05:
                 grids[grid] = s.shape[1 if kind == "nchw" else -1]
         elif len(s.shape) == 3 and rank >= 2:
             found = _tokens(s, grids, aspect, prefix)
@@ -286,7 +287,7 @@ def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...]
     if len(aspect) == 2:
         side = math.isqrt(max(tokens - (prefix or 0), 0))
         known.append((side, side))
-    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and _alike(g, aspect) > 0.6]
+    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and alike(g, aspect) > 0.6]
     if prefix is not None and any(tokens - math.prod(g) == prefix for g in fits):
         fits = [g for g in fits if tokens - math.prod(g) == prefix]
     if not fits or tokens < 2:
@@ -295,7 +296,7 @@ def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...]
     return Layer(s.name, s.module, "tokens", grid, tokens - math.prod(grid))
 
 
-def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
+def alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
     """1 where every axis of `grid` is the same fraction of the input's, toward 0 where they differ."""
     if min(grid) < 1:
         return 0.0
@@ -306,9 +307,11 @@ def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
 def _is_stream(layer: Layer, s: _Seen, width: int, features: list[Layer]) -> bool:
     """Blocks and normalizations carry the token stream; what is inside an attention does not."""
     inside = any("attention" in type(f.module).__name__.lower() and s.name.startswith(f.name + ".") for f in features)
-    leaf = not any(True for _ in layer.module.children())
-    norm = "norm" in type(layer.module).__name__.lower()
-    return s.shape[-1] == width and not inside and (norm or not leaf)
+    return s.shape[-1] == width and not inside and _may_stream(layer.module)
+
+
+def _may_stream(module: nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower() or any(True for _ in module.children())
 
 
 _TRIES = 24

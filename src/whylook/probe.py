@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from whylook import incremental
 from whylook.errors import OutOfMemory
 from whylook.folding import Fold, MisfoldError, prepare
 from whylook.guard import guarded
@@ -17,6 +18,7 @@ from whylook.targets import Score, class_logits
 from whylook.trace import filled
 
 Inputs = Tensor | tuple[Tensor, ...]
+Box = tuple[slice, ...]
 Result = TypeVar("Result")
 FROM = 16  # evaluations: with fewer, looking into the network costs more than running it faster saves
 _CHUNK_ELEMENTS = 8 * 3 * 224 * 224  # activations of 8 such rows stay where the allocator does not page-fault
@@ -24,6 +26,7 @@ _CHUNK_ROWS = 32
 _ACTIVATION = 32 << 20  # bytes; glibc hands larger blocks back to the system and page-faults them at each use
 _BUDGET = 1 << 30  # bytes of activations that a backward pass may keep
 _MOST_ROWS = 128
+_PICTURES = 128  # occluded pictures that exist at once
 
 
 class Noise:
@@ -37,6 +40,10 @@ class Noise:
         # One draw per sample: the vectorized generator's stream depends on how much is drawn at once.
         draws = [torch.randn(like.shape[1:], generator=self._generator) for _ in range(samples)]
         return torch.stack(draws).to(like)
+
+    def uniform(self, samples: int, count: int) -> Tensor:
+        """Uniform numbers in [0, 1), float32 [samples, count], on the CPU."""
+        return torch.stack([torch.rand(count, generator=self._generator) for _ in range(samples)])
 
 
 class Probe:
@@ -77,6 +84,51 @@ class Probe:
                 return self._forward(chunk)
 
         return torch.cat(list(self._chunked(batch, evaluate, backward=False)))
+
+    def occluded(self, x: Inputs, which: int, filled: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Scores [1 + boxes, k] of `x` as it is and with each of `boxes` taken from `filled` instead.
+
+        Parameters
+        ----------
+        x : one row [1, …], or a tuple of such.
+        which : the number of the input that is occluded.
+        filled : what is put in its place, of its shape.
+        boxes : one slice per trailing axis each.
+        """
+        if not isinstance(x, tuple) and not self._single and (quick := self._incremental(x, filled, boxes)) is not None:
+            return quick
+        inputs = x if isinstance(x, tuple) else (x,)
+        parts = []
+        for start in range(-1, len(boxes), _PICTURES):  # the first picture is the one without a box
+            rows = range(start, min(start + _PICTURES, len(boxes)))
+            pasted = inputs[which].expand(len(rows), *inputs[which].shape[1:]).clone()
+            for row, number in zip(pasted, rows, strict=True):
+                if number >= 0:
+                    box: tuple[Any, ...] = (..., *boxes[number])
+                    row[box] = filled[0][box]
+            batch = [t.expand(len(rows), *t.shape[1:]) for t in inputs]
+            batch[which] = pasted
+            parts.append(self.scores(tuple(batch) if isinstance(x, tuple) else pasted))
+        return torch.cat(parts)
+
+    def _incremental(self, x: Tensor, filled: Tensor, boxes: Sequence[Box]) -> Tensor | None:
+        """The same scores with only what a box can reach computed again; None where that is not understood."""
+        single_logit = False
+
+        def evaluate(batch: Tensor) -> Tensor:
+            nonlocal single_logit
+            logits, single_logit = class_logits(self._output((batch,)), batch.shape[0])
+            return logits
+
+        with torch.no_grad():
+            logits = incremental.occluded(evaluate, x, filled, boxes)
+        if logits is None:
+            return None
+        rows = logits.shape[0]
+        self.forwards += rows
+        if self._progress:
+            self._progress(rows)
+        return self._score(logits.to(x.dtype), self._targets.expand(rows, -1), single_logit)
 
     def gradients(self, batch: Inputs) -> Inputs:
         """Gradients of each target's score at `batch` [b, …]: [k, b, …] (or a tuple of such)."""
