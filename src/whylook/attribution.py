@@ -64,6 +64,11 @@ class Request:
         """Evaluations it will report to `progress`, per row: its `samples`, where it has them."""
         return int(self.parameters.get("samples", 0)) if self.method.needs.probe else 0
 
+    @property
+    def known(self) -> int:
+        """How many evaluations it asks for at least, per row, where its parameters tell; else 0."""
+        return self.evaluations or int(self.parameters.get("steps") or 0)
+
 
 @dataclass(frozen=True, eq=False)
 class Raw:
@@ -366,18 +371,19 @@ def _probe(
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
-    evaluates = bool({"scores", "gradients", "occluded"} & set(method.arguments))
+    evaluates = bool({"scores", "gradients", "evaluate", "occluded"} & set(method.arguments))
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         # How many evaluations a layer's channels will need is not known beforehand, so they are no part of the progress.
         told = progress if layer is None else None
         with probing(
-            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.evaluations,
+            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.known,
             seed=seed, progress=told,
         ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
             given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
+            given["evaluate"] = probe.evaluate
             extra = {"rng": Noise(seed)} if method.seeded else {}
             counted: list[Probe | Head] = [probe]
             if layer is not None:
