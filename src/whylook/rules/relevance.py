@@ -123,12 +123,10 @@ class Relevance(Rules):
         if rule == "gamma":
             positive, negative = w + self.gamma * positive, w + self.gamma * negative
             biases = b + self.gamma * b.clamp(min=0), b + self.gamma * b.clamp(max=0)
-            weigh = (out > 0).to(out), (out < 0).to(out)
-        else:
-            biases = b.clamp(min=0), b.clamp(max=0)
-            alpha, beta = (2.0, 1.0) if rule == "alpha-beta" else (1.0, 0.0)
-            weigh = alpha * torch.ones_like(out), -beta * torch.ones_like(out)
-        return _two_sided(layer, out, (positive, negative), biases, weigh)
+            return _two_sided(layer, out, (positive, negative), biases, None)
+        biases = b.clamp(min=0), b.clamp(max=0)
+        alpha = 2.0 if rule == "alpha-beta" else 1.0
+        return _two_sided(layer, out, (positive, negative), biases, alpha, alone=rule != "excite")
 
     def _batch_norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         z, scale, shift = batch_norm(func, args, kwargs)
@@ -198,7 +196,7 @@ class Excitation(Relevance):
         )
 
     def rule_of(self, layer: Affine) -> str:
-        return "plus"
+        return "excite"
 
     def _activation(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         never_negative = func.__name__.strip("_") in GATES or rectifies(func, args, kwargs)
@@ -216,7 +214,7 @@ class Excitation(Relevance):
         return replaced("seed", lambda: (value, lambda m: (share(m, value),)), logits)
 
     def _sum(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Sums and means: shared among what is positive."""
+        """Sums and means: shared among what has the sum's own sign, so that nothing is taken away anywhere."""
         operands = [a for a in args if live(a)]
         adds = func.__name__.startswith("add")
         if any(map(live, kwargs.values())) or (adds and len(operands) < 2):
@@ -228,15 +226,20 @@ class Excitation(Relevance):
             return out
 
         def build() -> tuple[Tensor, Pull]:
-            with torch.enable_grad():
-                leaves = [a.detach().clamp(min=0).requires_grad_() for a in operands]
-                total = at([leaf.clone() for leaf in leaves])
             out = at([a.detach().clone() for a in operands])
-            kept = share(out, total.detach())
+            sides = []
+            for own, masks in ((out > 0, [a > 0 for a in operands]), (out < 0, [a < 0 for a in operands])):
+                with torch.enable_grad():
+                    leaves = [a.detach().where(m, 0.0).requires_grad_() for a, m in zip(operands, masks, strict=True)]
+                    total = at([leaf.clone() for leaf in leaves])
+                sides.append((share(out.where(own, 0.0), total.detach()), total, leaves, masks))
 
             def pull(m: Tensor) -> tuple[Tensor, ...]:
-                back = torch.autograd.grad(total, leaves, m * kept, retain_graph=True)
-                return tuple(g.where(leaf > 0, 0.0) for g, leaf in zip(back, leaves, strict=True))
+                back = [torch.zeros_like(a) for a in operands]
+                for kept, total, leaves, masks in sides:
+                    parts = torch.autograd.grad(total, leaves, m * kept, retain_graph=True)
+                    back = [b + p.where(mask, 0.0) for b, p, mask in zip(back, parts, masks, strict=True)]
+                return tuple(back)
 
             return out, pull
 
@@ -251,33 +254,42 @@ def _passed(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _two_sided(
-    layer: Affine, out: Tensor, weights: tuple[Tensor, Tensor], biases: tuple[Tensor, Tensor],
-    weigh: tuple[Tensor, Tensor],
+    layer: Affine, out: Tensor, weights: tuple[Tensor, Tensor], biases: tuple[Tensor, Tensor], alpha: float | None,
+    *, alone: bool = True,
 ) -> Callable[[Tensor], Tensor]:  # fmt: skip
     """Pull of a rule that treats what adds to an output apart from what takes away from it.
 
     What adds: positive inputs by `weights[0]` and negative inputs by `weights[1]`; what takes away: the other way round.
-    Each of the two is shared out by itself, `weigh` saying how much of the output's relevance it gets.
+    Each of the two is shared out by itself. The first gets `alpha` times the output's relevance and the second takes back
+    `alpha - 1` times it; where one of the two is empty, the other gets all there is (if `alone` may stand in). Without `alpha` the first gets the
+    relevance of positive outputs, the second that of negative ones.
     """
     x = layer.x.detach()
-    above, below = x > 0, x < 0
-    sides = []
-    for i in (0, 1):
-        if not bool(weigh[i].any()):
-            continue
-        total, pulls = biases[i].to(out), []
-        for part, mask, w in ((x.clamp(min=0), above, weights[i]), (x.clamp(max=0), below, weights[1 - i])):
+    parts = [(x.clamp(min=0), x > 0), (x.clamp(max=0), x < 0)]
+
+    def side(bias: Tensor, ws: tuple[Tensor, Tensor]) -> tuple[Tensor, list[tuple[Tensor, Callable[[Tensor], Tensor]]]]:
+        total, pulls = torch.zeros_like(out) + bias, []
+        for (part, mask), w in zip(parts, ws, strict=True):
             if bool(mask.any()):
                 value, back = pullback(lambda v, w=w: layer.function(v, w, None), part)  # type: ignore[misc]
                 total = total + value
                 pulls.append((mask, back))
-        sides.append((share(weigh[i] * out, total), pulls))
+        return total, pulls
+
+    adds, adding = side(biases[0], weights)
+    two = alpha is None or alpha > 1 or (alone and bool(((adds == 0) & (out != 0)).any()))
+    takes, taking = side(biases[1], (weights[1], weights[0])) if two else (torch.zeros_like(out), [])
+    if alpha is None:
+        kept = share(out.clamp(min=0), adds), share(out.clamp(max=0), takes)
+    else:
+        most = torch.where(takes == 0, 1.0, alpha).to(out)
+        kept = share(most * out, adds), share(torch.where(adds == 0, 1.0, 1.0 - alpha).to(out) * out, takes)
 
     def pull(m: Tensor) -> Tensor:
         result = torch.zeros_like(x)
-        for kept, pulls in sides:
+        for k, pulls in zip(kept, (adding, taking), strict=True):
             for mask, back in pulls:
-                result = result + back(m * kept).where(mask, 0.0)
+                result = result + back(m * k).where(mask, 0.0)
         return result
 
     return pull
