@@ -82,12 +82,12 @@ class MeanHead(nn.Module):
 
 
 class Embed(nn.Module):
-    """Patches, a class token in front, one normalization: the tokens a last attention reads."""
+    """Patches, a class token (and registers) in front, one normalization: the tokens a last attention reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: int = 1) -> None:
         super().__init__()
         self.patch = nn.Conv2d(3, 8, 4, stride=4)
-        self.cls = nn.Parameter(torch.randn(1, 1, 8))
+        self.cls = nn.Parameter(torch.randn(1, prefix, 8))
         self.norm = nn.LayerNorm(8)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,6 +111,36 @@ class TokenToy(Toy):
         return activation[:, 1:].transpose(1, 2).unflatten(2, (4, 4))
 
 
+class Block(nn.Module):
+    """Self-attention through the fused kernel and two linear layers, each added and normalized behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.norm1, self.norm2 = nn.LayerNorm(8), nn.LayerNorm(8)
+        self.fc1, self.fc2 = nn.Linear(8, 12), nn.Linear(12, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = self.norm1(x + self.proj(out))
+        return self.norm2(x + self.fc2(F.gelu(self.fc1(x))))
+
+
+class BlockHead(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.fc = Block(), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.block(x)[:, 0])
+
+
+class RegisterToy(Toy):
+    def grid(self, activation: Tensor) -> Tensor:
+        return activation[:, 2:].transpose(1, 2).unflatten(2, (4, 4))
+
+
 def build(name: str) -> Toy:
     """Make the toy called `name`, in float64, with weights fixed by the name."""
     torch.manual_seed(sum(map(ord, name)))
@@ -129,6 +159,7 @@ def build(name: str) -> Toy:
         "batch-norm": lambda: Toy(convs(nn.ReLU(inplace=True), norm=True), gap(8)),
         "channels-last": lambda: NHWCToy(ChannelsLast(), MeanHead((1, 2))),
         "tokens": lambda: TokenToy(Embed(), ClassAttention()),
+        "transformer": lambda: RegisterToy(nn.Sequential(Embed(2), Block()), BlockHead()),
         "flatten-head": lambda: Toy(convs(nn.ReLU(inplace=True)), flat),
         "frozen": lambda: Toy(convs(nn.ReLU()), gap(8)).requires_grad_(False),
         "one-logit": lambda: Toy(convs(nn.ReLU()), gap(8, 1)),
@@ -146,7 +177,7 @@ def build(name: str) -> Toy:
 
 
 NAMES = ("plain", "residual", "in-place", "in-place-behind", "reused-relu", "functional", "relu6", "silu", "gelu",
-         "batch-norm", "channels-last", "tokens", "flatten-head", "frozen", "one-logit")  # fmt: skip
+         "batch-norm", "channels-last", "tokens", "transformer", "flatten-head", "frozen", "one-logit")  # fmt: skip
 
 
 def batch(toy: Toy, rows: int = 2, seed: int = 0) -> Tensor:

@@ -56,6 +56,19 @@ class Layer:
             tensor = tensor[:, self.prefix :].reshape(tensor.shape[0], *self.grid, tensor.shape[2])
         return tensor.movedim(-1, 1)
 
+    def raw(self, spatial: Tensor, like: Tensor) -> Tensor:
+        """Bring [n, channels, *grid] to the module's own layout, the reverse of `spatial`.
+
+        What lies beside the grid, the tokens before it, is `like`'s (an output of the module, of one row or n).
+        """
+        if self.layout == "nchw":
+            return spatial
+        spatial = spatial.movedim(1, -1)
+        if self.layout == "nhwc":
+            return spatial
+        before = like[:, : self.prefix].expand(spatial.shape[0], -1, -1)
+        return torch.cat([before, spatial.flatten(1, -2)], 1)
+
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
@@ -173,11 +186,12 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
             f"{type(network).__name__} has no layer with a spatial output, so a CAM has no meaning here; "
             "use gradient, input-x-gradient or smoothgrad."
         )
-    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens"]
+    # The stream's width is that of its last block or normalization; keys and values of a pooling head are wider.
+    widths = [s.shape[-1] for found, s in features.values() if found.layout == "tokens" and _may_stream(s.module)]
     candidates = [
         (found, s)
         for found, s in features.values()
-        if found.layout != "tokens" or _is_stream(found, s, widths[-1], [f for f, _ in features.values()])
+        if found.layout != "tokens" or (widths and _is_stream(found, s, widths[-1], [f for f, _ in features.values()]))
     ]
     return _proven(network, inputs, candidates)
 
@@ -293,9 +307,11 @@ def alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
 def _is_stream(layer: Layer, s: _Seen, width: int, features: list[Layer]) -> bool:
     """Blocks and normalizations carry the token stream; what is inside an attention does not."""
     inside = any("attention" in type(f.module).__name__.lower() and s.name.startswith(f.name + ".") for f in features)
-    leaf = not any(True for _ in layer.module.children())
-    norm = "norm" in type(layer.module).__name__.lower()
-    return s.shape[-1] == width and not inside and (norm or not leaf)
+    return s.shape[-1] == width and not inside and _may_stream(layer.module)
+
+
+def _may_stream(module: nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower() or any(True for _ in module.children())
 
 
 _TRIES = 24

@@ -93,13 +93,13 @@ def run(seeds: int, families: Sequence[str], folder: Path, test: Exam) -> dict[s
             for seed in range(seeds):
                 began = time.perf_counter()
                 recipe = RECIPES[family]
-                network = _rounded(train(family, x[: recipe.images], y[: recipe.images], seed, recipe))
+                network = rounded(train(family, x[: recipe.images], y[: recipe.images], seed, recipe))
                 rows.append({"seed": seed, **measure(network, test)})
                 states.append(network.state_dict())
                 _say(f"{family} {kind} {json.dumps(rows[-1])} {time.perf_counter() - began:.0f} s")
             kept = typical(rows)
             name = family if kind == "clean" else f"{family}-{kind}"
-            (folder / f"{name}.safetensors").write_bytes(save(_halves(states[kept])))
+            (folder / f"{name}.safetensors").write_bytes(save(halves(states[kept])))
             networks[name] = {
                 "family": family,
                 "kind": kind,
@@ -123,12 +123,12 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _halves(state: State) -> State:
+def halves(state: State) -> State:
     """Weights as they are stored: floats in half precision."""
     return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def _rounded(network: nn.Module) -> nn.Module:
+def rounded(network: nn.Module) -> nn.Module:
     """Round the weights to what is stored, so that what is measured is what is shipped."""
     for value in network.state_dict().values():
         if value.is_floating_point():

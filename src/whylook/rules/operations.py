@@ -112,7 +112,9 @@ class Affine:
         return bias if self.kind == "linear" else bias.reshape(-1, *[1] * (self.x.ndim - 2))
 
 
-def batch_norm(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+def batch_norm(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Input, scale and shift (per channel) of a batch normalization.
 
     Raises

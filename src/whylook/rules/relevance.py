@@ -343,5 +343,3 @@ def _is_gate(t: Tensor) -> bool:
             return False
         node = parents[0]
     return False
-
-
