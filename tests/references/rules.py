@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 
-from references.common import REFERENCES, refuses, replicates
-from toys import ChannelsLast, ClassAttention, Embed, Functional, MeanHead, Residual, Toy
+from references.attention import attend
+from references.common import REFERENCES, excuses, refuses, replicates
+from toys import Block, BlockHead, ChannelsLast, ClassAttention, Embed, Functional, MeanHead, Residual, Toy
 
 Vector = np.ndarray
 RECTIFIERS = (nn.ReLU, nn.ReLU6)
@@ -24,13 +25,14 @@ class Step:
     kind: str
     f: Callable[[Tensor], Tensor] = nn.Identity()
     branch: list[Step] = field(default_factory=list)
+    lasting: bool = True  # whether its matrix is the same for every input
     known: tuple[Vector, Vector] | None = None
     x: Tensor = torch.empty(0)
     y: Tensor = torch.empty(0)
 
     def matrix(self) -> tuple[Vector, Vector]:
         """W [out, in] and b [out]; of a norm, its linearization with the spread held constant."""
-        if self.known is None or self.kind == "norm":
+        if self.known is None or self.kind == "norm" or not self.lasting:
             n = self.x.numel()
             f = self.frozen() if self.kind == "norm" else self.f
             basis = torch.cat([torch.zeros(1, n), torch.eye(n)]).double().reshape(n + 1, *self.x.shape[1:])
@@ -73,7 +75,15 @@ def steps_of(module: nn.Module) -> list[Step]:
         tokens = lambda t: torch.cat([module.cls.detach().expand(len(t), -1, -1), t.flatten(2).transpose(1, 2)], 1)  # noqa: E731
         return [Step("conv", module.patch), Step("shape", tokens), Step("norm", module.norm)]
     if isinstance(module, ClassAttention):
-        return attention_steps(module)
+        attention = attention_steps(module.attention, module.attention.out_proj)
+        return [Step("sum", branch=attention), Step("norm", module.norm), Step("shape", lambda t: t[:, 0]),
+                Step("fc", module.fc)]  # fmt: skip
+    if isinstance(module, Block):
+        inner = [Step("fc", module.fc1), Step("act", nn.GELU()), Step("fc", module.fc2)]
+        return [Step("sum", branch=attention_steps(module.qkv, module.proj)), Step("norm", module.norm1),
+                Step("sum", branch=inner), Step("norm", module.norm2)]  # fmt: skip
+    if isinstance(module, BlockHead):
+        return [*steps_of(module.block), Step("shape", lambda t: t[:, 0]), Step("fc", module.fc)]
     if isinstance(module, nn.Linear):
         return [Step("fc", module)]
     if isinstance(module, nn.Conv2d):
@@ -83,24 +93,23 @@ def steps_of(module: nn.Module) -> list[Step]:
     return [Step("act", type(module)())]
 
 
-def attention_steps(module: ClassAttention) -> list[Step]:
-    a = module.attention
-    values, weights = nn.Linear(8, 8).double(), {}
+def attention_steps(inside: nn.Linear | nn.MultiheadAttention, after: nn.Linear) -> list[Step]:
+    """Two heads whose weights are those that the input at hand gives, and constant."""
+    weight, bias = (inside.weight, inside.bias) if isinstance(inside, nn.Linear) else (inside.in_proj_weight, inside.in_proj_bias)
+    values, now = nn.Linear(8, 8).double(), {}
     with torch.no_grad():
-        values.weight.copy_(a.in_proj_weight[16:])
-        values.bias.copy_(a.in_proj_bias[16:])
+        values.weight.copy_(weight[16:])
+        values.bias.copy_(bias[16:])
 
-    def look(x: Tensor) -> Tensor:  # remembers the weights that this input gives, and changes nothing
+    def look(x: Tensor) -> Tensor:
         with torch.no_grad():
-            weights["now"] = a(x, x, x, need_weights=True, average_attn_weights=False)[1]
+            now["weights"] = attend(x[0], weight, bias, torch.zeros(2, 1, 1))[1]
         return x
 
     def mix(v: Tensor) -> Tensor:
-        heads = v.unflatten(2, (2, 4)).transpose(1, 2)
-        return (weights["now"] @ heads).transpose(1, 2).flatten(2)
+        return (now["weights"] @ v.unflatten(2, (2, 4)).transpose(1, 2)).transpose(1, 2).flatten(2)
 
-    inner = [Step("look", look), Step("fc", values), Step("shape", mix), Step("fc", a.out_proj)]
-    return [Step("sum", branch=inner), Step("norm", module.norm), Step("shape", lambda t: t[:, 0]), Step("fc", module.fc)]
+    return [Step("look", look), Step("fc", values), Step("shape", mix, lasting=False), Step("fc", after)]
 
 
 def program(toy: Toy) -> list[Step]:
@@ -308,10 +317,13 @@ def _(toy: Toy, x: Tensor, target: int) -> Vector:
 for _name in ("guided-backprop", "deconvnet", "guided-grad-cam"):
     refuses(_name, ["silu"], "found 2 SiLU and 0 rectifiers")
     refuses(_name, ["gelu", "channels-last"], "GELU.* and 0 rectifiers")
-    refuses(_name, ["tokens"], "2 layer norm.* and 0 rectifiers")
+    refuses(_name, ["tokens", "transformer"], "layer norm.* and 0 rectifiers")
 for _name in ("deeplift", "fullgrad"):
     refuses(_name, ["channels-last"], "no rule for what this network computes: 1 layer norm")
     refuses(_name, ["tokens"], "2 layer norm and 1 attention")
+    refuses(_name, ["transformer"], "5 layer norm and 2 attention")
 refuses("excitation-backprop", ["silu"], "2 SiLU")
 refuses("excitation-backprop", ["gelu", "channels-last"], "GELU")
-refuses("excitation-backprop", ["tokens"], "Bmm")
+refuses("excitation-backprop", ["tokens", "transformer"], "layer norm")
+excuses("deconvnet", "flip", "without max pooling it does not depend on the picture at all")
+excuses("fullgrad", "constant", "the logit is its last bias then, and the map is that, spread evenly")

@@ -140,13 +140,12 @@ class Biases(Rules):
 
         def build() -> tuple[Tensor, Pull]:
             x, y = a.detach().clone(), b.detach().clone()
-            out = x * y
 
             def pull(m: Tensor) -> tuple[Tensor, Tensor]:
-                self._keep(-m * out)
+                self._keep(-m * x * y)
                 return (m * y).sum_to_size(x.shape), (m * x).sum_to_size(y.shape)
 
-            return out, pull
+            return x * y, pull
 
         out = replaced("product", build, a, b)
         return a.copy_(out) if func.__name__ == "mul_" else out

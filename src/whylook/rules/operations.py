@@ -46,15 +46,21 @@ AFFINE = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", 
 
 
 def unknown(nodes: list[Any], known: frozenset[str]) -> list[str]:
-    """Names of those nodes that are neither `known` nor a rule's, nor linear because two operands depend on the input."""
+    """Names of those nodes that are neither `known` nor a rule's, or not linear because two operands depend on the input.
+
+    `attention` among the known is fused attention whose queries and keys are held constant.
+    """
     names = []
     for node in nodes:
         name = operation(node)
         product = name in _PRODUCTS and (branches(node) > 1 or (name == "Div" and node.next_functions[0][0] is None))
         if product:
             names.append("division by a signal" if name == "Div" else "product of two signals")
+        elif name.startswith("ScaledDotProduct"):
+            if "attention" not in known or any(parent is not None for parent, _ in node.next_functions[:2]):
+                names.append("attention")
         elif not hasattr(node, "rule") and name not in known:
-            names.append("attention" if "ScaledDotProduct" in name else _WORDS.get(name, name))
+            names.append(_WORDS.get(name, name))
     return names
 
 

@@ -78,7 +78,7 @@ class Relevance(Rules):
         return [inputs, low, high]
 
     def check(self, nodes: list[Any]) -> None:
-        known = LINEAR | HOMOGENEOUS
+        known = LINEAR | HOMOGENEOUS | {"attention"}
         if self.composite != "zero":
             known -= _UNSEEN
         refuse_unknown(self.title, nodes, known, "Use gradient, integrated-gradients or grad-cam.")
@@ -185,7 +185,8 @@ class Excitation(Relevance):
         super().__init__("epsilon-plus", 0.0, 0.0, None, None)
         names = ("add", "add_", "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
                  "adaptive_avg_pool2d", "adaptive_avg_pool3d")  # fmt: skip
-        self.handlers = {**self.handlers, **dict.fromkeys(names, self._sum)}
+        kept = {k: v for k, v in self.handlers.items() if v not in (frozen_norm, frozen_attention) and v != self._heads}
+        self.handlers = kept | dict.fromkeys(names, self._sum)
 
     def check(self, nodes: list[Any]) -> None:
         known = (LINEAR | HOMOGENEOUS) - _UNSEEN
