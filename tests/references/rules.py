@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-
 from references.attention import attend
 from references.common import REFERENCES, excuses, refuses, replicates
 from toys import Block, BlockHead, ChannelsLast, ClassAttention, Embed, Functional, MeanHead, Residual, Toy
@@ -23,12 +22,12 @@ class Step:
     """`conv`, `fc` (with a bias), `shape` (linear without), `act`, `norm` (linear at the input it has), or `sum`."""
 
     kind: str
-    f: Callable[[Tensor], Tensor] = nn.Identity()
+    f: Callable[[Tensor], Tensor] = torch.clone
     branch: list[Step] = field(default_factory=list)
     lasting: bool = True  # whether its matrix is the same for every input
     known: tuple[Vector, Vector] | None = None
-    x: Tensor = torch.empty(0)
-    y: Tensor = torch.empty(0)
+    x: Tensor | None = None  # what it was given, and gave, last
+    y: Tensor | None = None
 
     def matrix(self) -> tuple[Vector, Vector]:
         """W [out, in] and b [out]; of a norm, its linearization with the spread held constant."""
@@ -95,7 +94,9 @@ def steps_of(module: nn.Module) -> list[Step]:
 
 def attention_steps(inside: nn.Linear | nn.MultiheadAttention, after: nn.Linear) -> list[Step]:
     """Two heads whose weights are those that the input at hand gives, and constant."""
-    weight, bias = (inside.weight, inside.bias) if isinstance(inside, nn.Linear) else (inside.in_proj_weight, inside.in_proj_bias)
+    weight, bias = (
+        (inside.weight, inside.bias) if isinstance(inside, nn.Linear) else (inside.in_proj_weight, inside.in_proj_bias)
+    )
     values, now = nn.Linear(8, 8).double(), {}
     with torch.no_grad():
         values.weight.copy_(weight[16:])

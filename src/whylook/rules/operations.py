@@ -11,10 +11,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from whylook.errors import Unsupported
-from whylook.rules.engine import branches, counted, operation
+from whylook.rules.engine import branches, counted, operation, words
 
 # Nodes that are linear in what they take from the input: their gradient is right for every rule that is linear there.
-LINEAR = frozenset(
+LINEAR = words(
     """
     AccumulateGrad Add AdaptiveAvgPool2D AdaptiveAvgPool3D Addbmm Addmm Alias AsStrided AvgPool2D AvgPool3D Baddbmm Bmm Cat
     Clone ConstantPadNd Copy CopySlices Convolution ConvolutionOverrideable Cumsum Diagonal Div Expand Flip FusedDropout
@@ -24,18 +24,18 @@ LINEAR = frozenset(
     Unbind Unfold Im2Col Unsqueeze UpsampleBicubic2D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleLinear1D
     UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact2D UpsampleTrilinear3D View
     NativeBatchNorm CudnnBatchNorm MiopenBatchNorm Movedim Linear MkldnnConvolution ThnnConv2D
-    """.split()
+    """
 )
 # Beyond these: their output is their gradient times their input, as for anything without a constant.
-HOMOGENEOUS = frozenset(
+HOMOGENEOUS = words(
     """
     Relu LeakyRelu PreluKernel RreluWithNoise MaxPool2DWithIndices MaxPool3DWithIndices MaxPool2D AdaptiveMaxPool2D
     AdaptiveMaxPool3D Amax Max
-    """.split()
+    """
 )
 # Linear only where a single operand depends on the input (of a division: not what it is divided by).
-_PRODUCTS = frozenset(
-    "Mul Div Addmm Mm Mv Bmm Baddbmm Addbmm Convolution ConvolutionOverrideable MkldnnConvolution ThnnConv2D Linear".split()
+_PRODUCTS = words(
+    "Mul Div Addmm Mm Mv Bmm Baddbmm Addbmm Convolution ConvolutionOverrideable MkldnnConvolution ThnnConv2D Linear"
 )
 _WORDS = {
     "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "LogSoftmax": "log softmax", "Softmax": "softmax",

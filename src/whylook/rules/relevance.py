@@ -16,8 +16,8 @@ from torch import Tensor
 from whylook import baselines
 from whylook.errors import UsageError
 from whylook.rules.activations import CLIPPING, GATES, SMOOTH, both, rectifies
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced
 from whylook.rules.attention import frozen_attention, frozen_norm, open_heads
+from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
 from whylook.rules.operations import (
     AFFINE,
     HOMOGENEOUS,
@@ -32,9 +32,9 @@ from whylook.rules.operations import (
 
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
 _UNSEEN = frozenset(("Convolution", "NativeBatchNorm", "CudnnBatchNorm", "Linear"))
-_SHAPES = frozenset(
+_SHAPES = words(
     """View Reshape ReshapeAlias UnsafeView Expand Unsqueeze Squeeze Permute Transpose Clone Alias Slice Select Repeat T
-    Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy""".split()
+    Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy"""
 )
 
 
@@ -69,6 +69,7 @@ class Relevance(Rules):
         self.handlers = handlers
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
+        """The box rule also needs the smallest and the largest input, prepared by the network like the input itself."""
         if self.composite != "epsilon-gamma-box":
             return [inputs]
         low = _bound(self.low, inputs, torch.amin)
@@ -78,6 +79,7 @@ class Relevance(Rules):
         return [inputs, low, high]
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse what is neither linear nor has a rule."""
         known = LINEAR | HOMOGENEOUS | {"attention"}
         if self.composite != "zero":
             known -= _UNSEEN
@@ -104,8 +106,9 @@ class Relevance(Rules):
             return out, lambda m: (pull(m),)
 
         out = replaced("affine", build, layer.x)
-        if out.grad_fn is not None:
-            out.grad_fn.layer = layer  # a batch normalization behind it will want to know
+        node: Any = out.grad_fn
+        if node is not None:
+            node.layer = layer  # a batch normalization behind it will want to know
         return out
 
     def _pull(self, layer: Affine, out: Tensor) -> Callable[[Tensor], Tensor]:
@@ -189,6 +192,7 @@ class Excitation(Relevance):
         self.handlers = kept | dict.fromkeys(names, self._sum)
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse activations that can be negative, beside what has no rule."""
         known = (LINEAR | HOMOGENEOUS) - _UNSEEN
         known -= {"LeakyRelu", "PreluKernel", "RreluWithNoise", "Sub", "Addmm", "Mm", "Bmm", "Mean", "Sum", "Add"}
         known -= {"AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"}
@@ -197,6 +201,7 @@ class Excitation(Relevance):
         )
 
     def rule_of(self, layer: Affine) -> str:
+        """Excitation alone."""
         return "excite"
 
     def _activation(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -209,6 +214,7 @@ class Excitation(Relevance):
         )
 
     def seed(self, logits: Tensor) -> Tensor:
+        """Begin with a probability of one (times what the score counts a logit) instead of the logit."""
         if not live(logits):
             return logits
         value = logits.detach()
@@ -261,9 +267,9 @@ def _two_sided(
     """Pull of a rule that treats what adds to an output apart from what takes away from it.
 
     What adds: positive inputs by `weights[0]` and negative inputs by `weights[1]`; what takes away: the other way round.
-    Each of the two is shared out by itself. The first gets `alpha` times the output's relevance and the second takes back
-    `alpha - 1` times it; where one of the two is empty, the other gets all there is (if `alone` may stand in). Without `alpha` the first gets the
-    relevance of positive outputs, the second that of negative ones.
+    Each of the two is shared out by itself. The first gets `alpha` times the output's relevance, and the second takes
+    back `alpha - 1` times it; where one of the two is empty, the other gets all there is, if it may (`alone`). Without
+    `alpha` the first gets the relevance of positive outputs, the second that of negative ones.
     """
     x = layer.x.detach()
     parts = [(x.clamp(min=0), x > 0), (x.clamp(max=0), x < 0)]
@@ -302,7 +308,7 @@ def _box(layer: Affine, out: Tensor) -> Callable[[Tensor], Tensor]:
     w = layer.weight
 
     def spread(rows: Tensor) -> Tensor:
-        x, low, high = rows.split(n)
+        x, low, high = rows[:n], rows[n : 2 * n], rows[2 * n :]
         lowest = layer.function(low, w.clamp(min=0), None) + layer.function(high, w.clamp(max=0), None)
         return layer.function(x, w, None) - lowest
 
