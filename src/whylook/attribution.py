@@ -52,8 +52,9 @@ class Request:
         if isinstance(self.layer, list | tuple) and not self.layer:
             raise UsageError("layer is an empty list; leave it out to read the last spatial layer.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
-        if "baseline" in self.parameters:
-            baselines.check(self.parameters["baseline"])
+        for name in ("baseline", "low", "high"):
+            if self.parameters.get(name) is not None:
+                baselines.check(self.parameters[name])
 
     @property
     def wanted(self) -> tuple[str | nn.Module | None, ...]:
