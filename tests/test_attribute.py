@@ -13,24 +13,6 @@ from whylook import attribute
 from whylook.methods import METHODS
 
 
-def test_grad_cam_is_cam_per_cell_where_pooling_feeds_one_linear_layer() -> None:
-    toy = build("plain")
-    x = batch(toy)
-    A = toy.features(x.clone())
-    cam = torch.einsum("nchw,c->nhw", A, toy.head[2].weight[3])
-    torch.testing.assert_close(attribute(toy, x, "grad-cam", 3), cam.relu() / cam[0].numel())
-    # On a flatten head the two differ: that is why the head matters.
-    flat = build("flatten-head")
-    assert not torch.allclose(attribute(flat, x, "grad-cam", 3), attribute(flat, x, "hirescam", 3) / 16)
-
-
-def test_grad_cam_is_hirescam_wherever_pooling_feeds_any_head() -> None:
-    toy = build("plain")
-    toy.head = nn.Sequential(*toy.head[:2], nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 5)).double()
-    x = batch(toy)
-    torch.testing.assert_close(attribute(toy, x, "grad-cam", 2), attribute(toy, x, "hirescam", 2))
-
-
 def test_input_x_gradient_is_exact_on_a_linear_model() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).double()
     x = torch.randn(3, 12, dtype=torch.float64)

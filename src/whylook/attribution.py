@@ -6,34 +6,47 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from whylook import baselines
 from whylook.errors import Unsupported, UsageError
+from whylook.fusion import fuse
+from whylook.head import Head
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
-from whylook.probe import Inputs, Noise, probing
+from whylook.probe import Inputs, Noise, Probe, probing
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
 from whylook.trace import SEVERED, NotRunError, Trace, depends, trace, trace_attention
+
+Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One method with its parameters; `layer` only for methods that read one."""
+    """One method with its parameters; `layer` (one, or several) only for methods that read one."""
 
     method: Method
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    layer: str | nn.Module | None = None
+    layer: Layers = None
 
     def __post_init__(self) -> None:
         if self.layer is not None and not self.method.needs.layer:
             raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
+        if isinstance(self.layer, list | tuple) and not self.layer:
+            raise UsageError("layer is an empty list; leave it out to read the last spatial layer.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
         if "baseline" in self.parameters:
             baselines.check(self.parameters["baseline"])
+
+    @property
+    def wanted(self) -> tuple[str | nn.Module | None, ...]:
+        """The layers asked for; None for the one that is found."""
+        if isinstance(self.layer, list | tuple):
+            return tuple(self.layer)
+        return (cast("str | nn.Module | None", self.layer),)
 
     @property
     def evaluations(self) -> int:
@@ -48,14 +61,14 @@ class Raw:
     Parameters
     ----------
     values : a tensor [n, k, …], or a tuple of such.
-    layer : the layer read, or None.
+    layers : those read, none or one or several.
     forwards, backwards, seconds : what it cost by itself.
     facts : by name, numbers [n, k] that belong to the maps.
     warnings : n lists of k sentences or None.
     """
 
     values: Inputs
-    layer: Layer | None
+    layers: tuple[Layer, ...]
     forwards: int
     backwards: int
     seconds: float = 0.0
@@ -69,7 +82,7 @@ def attribute(
     method: str,
     targets: Targets = None,
     *,
-    layer: str | nn.Module | None = None,
+    layer: Layers = None,
     score: ScoreName = "logit",
     against: int | None = None,
     seed: int = 0,
@@ -84,7 +97,8 @@ def attribute(
     method : a name from `whylook methods`.
     targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
         class, or the logit itself for a one-logit head, whose classes are 0 (its negative) and 1.
-    layer : for CAMs, a module of the network or its dotted name; None finds the last spatial one.
+    layer : for CAMs, a module of the network or its dotted name; None finds the last spatial one. Of a list of them the
+        maps are scaled to a largest absolute value of 1, brought to the finest grid and averaged (`whylook.fusion`).
     score : `logit`, `probability` or `margin` (log-odds of the class).
     against : a second class; the score is then the difference of the two logits.
     seed : of the method's random numbers; the same for every row, so a row does not depend on its place in the batch.
@@ -160,17 +174,32 @@ def run(
         shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
     results: list[Raw | Unsupported] = []
     for request in requests:
-        if request in refused:
-            results.append(refused[request])
-        elif request.method.needs.probe:
-            results.append(_probe(network, inputs, request, shared.targets, score, seed, progress))
-        elif request.method.needs.attention:
-            results.append(_from_attention(network, inputs, request, shared.targets, score, seed))
-        elif shared.severed and request not in layers:
-            results.append(Unsupported(SEVERED))
-        else:
-            results.append(_from_trace(inputs, request, shared, layers.get(request)))
+        read: tuple[Layer | None, ...] = layers.get(request, (None,))
+        try:
+            if request in refused:
+                raise refused[request]
+            if score.against is not None and not request.method.class_specific:
+                raise Unsupported(_SAME_FOR_ALL.format(request.method.title))
+            if request.method.needs.probe:
+                parts = [
+                    _probe(network, inputs, request, layer, shared.targets, score, seed, progress) for layer in read
+                ]
+            elif request.method.needs.attention:
+                parts = [_from_attention(network, inputs, request, shared.targets, score, seed)]
+            elif shared.severed and request not in layers:
+                raise Unsupported(SEVERED)
+            else:
+                parts = [_from_trace(inputs, request, shared, layer) for layer in read]
+            results.append(_fused(parts))
+        except Unsupported as why:
+            results.append(why)
     return shared, results
+
+
+_SAME_FOR_ALL = (
+    "{} gives the same map for every class, so it cannot tell why one rather than another; "
+    "use a method that knows its target, such as grad-cam."
+)
 
 
 def _shared(
@@ -180,14 +209,15 @@ def _shared(
     choose: Callable[[Tensor, bool], Tensor],
     score: Score,
     seed: int,
-) -> tuple[Trace, dict[Request, Layer], dict[Request, Unsupported]]:
-    """The shared pass, the layer that each request reads, and the requests for which there is none."""
-    layers: dict[Request, Layer] = {}
+) -> tuple[Trace, dict[Request, tuple[Layer, ...]], dict[Request, Unsupported]]:
+    """The shared pass, the layers that each request reads, and the requests for which there is none."""
+    layers: dict[Request, tuple[Layer, ...]] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
         if request.method.needs.layer:
             try:
-                layers[request] = find_layer(network, inputs, request.layer)
+                found = [find_layer(network, inputs, wanted) for wanted in request.wanted]
+                layers[request] = tuple({layer.name: layer for layer in found}.values())
             except Unsupported as why:
                 refused[request] = why
     shared = trace(
@@ -195,7 +225,7 @@ def _shared(
         inputs,
         choose,
         score,
-        layers=list({layer.name: layer for layer in layers.values()}.values()),
+        layers=list({layer.name: layer for read in layers.values() for layer in read}.values()),
         layer_gradients=any("G" in r.method.arguments for r in layers),
         input_gradient=any(r.method.needs.gradient for r in requests),
         seed=seed,
@@ -211,26 +241,37 @@ def _from_trace(inputs: tuple[Tensor, ...], request: Request, shared: Trace, lay
         A = shared.activations[layer.name]
         given = [{"A": A, "G": shared.gradients[layer.name][k] if backwards else None} for k in classes]
         maps = [call(*(g[a] for a in request.method.arguments), **parameters) for g in given]
-        return Raw(torch.stack(maps, 1), layer, 1, backwards)
+        return Raw(torch.stack(maps, 1), (layer,), 1, backwards)
     per_input = []
     for x, gradients in zip(inputs, shared.input_gradients, strict=True):
         maps = [
             call(*({"x": x, "g": gradients[k]}[a] for a in request.method.arguments), **parameters) for k in classes
         ]
         per_input.append(torch.stack(maps, 1))
-    return Raw(tuple(per_input), None, 1, backwards)
+    return Raw(tuple(per_input), (), 1, backwards)
+
+
+def _fused(parts: Sequence[Raw]) -> Raw:
+    """One result from those of the layers that a request reads."""
+    if len(parts) == 1:
+        return parts[0]
+    shared = parts[0].seconds == 0  # made from the shared pass, which is counted once
+    return Raw(
+        values=fuse([part.values for part in parts if isinstance(part.values, Tensor)]),
+        layers=tuple(layer for part in parts for layer in part.layers),
+        forwards=parts[0].forwards if shared else sum(part.forwards for part in parts),
+        backwards=parts[0].backwards if shared else sum(part.backwards for part in parts),
+        seconds=sum(part.seconds for part in parts),
+    )
 
 
 def _from_attention(
     network: nn.Module, inputs: tuple[Tensor, ...], request: Request, targets: Tensor, score: Score, seed: int
-) -> Raw | Unsupported:
+) -> Raw:
     """A pass of its own: in company the others' maps must come from the network's own, fused attention."""
     method, start = request.method, perf_counter()
     layerwise, full = (name in method.arguments for name in ("layerwise_gradients", "attention_gradients"))
-    try:
-        seen = trace_attention(network, inputs, targets, score, gradients=full, layerwise=layerwise, seed=seed)
-    except Unsupported as why:
-        return why
+    seen = trace_attention(network, inputs, targets, score, gradients=full, layerwise=layerwise, seed=seed)
     maps = []
     for k in range(targets.shape[1]):
         given: dict[str, Any] = {
@@ -244,42 +285,53 @@ def _from_attention(
     backwards = 1 + targets.shape[1] * (full + layers * layerwise)
     # Layer by layer, the head is run on all but the last, and twice more to see that nothing goes around the last.
     forwards = 1 + (layers + 1) * (layerwise and layers > 1)
-    return Raw((torch.stack(maps, 1),), None, forwards, backwards, perf_counter() - start)
+    return Raw((torch.stack(maps, 1),), (), forwards, backwards, perf_counter() - start)
 
 
 def _probe(
     network: nn.Module,
     inputs: tuple[Tensor, ...],
     request: Request,
+    layer: Layer | None,
     targets: Tensor,
     score: Score,
     seed: int,
     progress: Callable[[int], None] | None,
-) -> Raw | Unsupported:
+) -> Raw:
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
-        with probing(network, targets[i : i + 1], score, seed=seed, progress=progress) as probe:
-            given = {"x": row if len(row) > 1 else row[0], "scores": probe.scores, "gradients": probe.gradients}
+        # How many evaluations a layer's channels will need is not known beforehand, so they are no part of the progress.
+        told = progress if layer is None else None
+        with probing(network, targets[i : i + 1], score, seed=seed, progress=told) as probe:
+            given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
+            given |= {"scores": probe.scores, "gradients": probe.gradients}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
-                return Unsupported(SEVERED)
+                raise Unsupported(SEVERED)
+            counted: list[Probe | Head] = [probe]
+            if layer is not None:
+                head = Head(network, row, layer, targets[i : i + 1], score)
+                given |= {"A": head.A, "head": head}
+                counted.append(head)
             own = dict(request.parameters)
             if "baseline" in own and not method.background:
                 own["baseline"] = baselines.of_row(own["baseline"], i, inputs)
             made = method.function(*(given[a] for a in method.arguments), **own, **extra)
             rows.append(made if isinstance(made, Noted) else Noted(made))
-        forwards, backwards = forwards + probe.forwards, backwards + probe.backwards
+        forwards += sum(c.forwards for c in counted)
+        backwards += sum(c.backwards for c in counted)
     maps = [row.values for row in rows]
     values: Inputs = (
         tuple(torch.stack(v) for v in zip(*maps, strict=True)) if isinstance(maps[0], tuple) else torch.stack(maps)
     )
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
-    return Raw(values, None, forwards, backwards, perf_counter() - start, facts, said)
+    read = () if layer is None else (layer,)
+    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:

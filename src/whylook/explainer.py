@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from whylook import baselines
-from whylook.attribution import Raw, Request, run
+from whylook.attribution import Layers, Raw, Request, run
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
 from whylook.image import Image, load_image
@@ -23,9 +23,6 @@ from whylook.models import load_model
 from whylook.models.model import Model
 from whylook.targets import Score, ScoreName, SelfContrastError, resolve
 from whylook.trace import Trace
-
-if TYPE_CHECKING:
-    from torch import nn
 
 REFERENCE_MODELS = ("resnet50", "vgg16", "efficientnet_b0", "mobilenet")
 DEFAULT_METHODS = ("gradient", "input-x-gradient", "grad-cam")
@@ -42,7 +39,7 @@ def explain(
     *,
     score: ScoreName = ...,
     against: ClassName | None = ...,
-    layer: str | nn.Module | None = ...,
+    layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
     progress: Progress | None = ...,
@@ -56,7 +53,7 @@ def explain(
     *,
     score: ScoreName = ...,
     against: ClassName | None = ...,
-    layer: str | nn.Module | None = ...,
+    layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
     progress: Progress | None = ...,
@@ -69,7 +66,7 @@ def explain(
     *,
     score: ScoreName = "logit",
     against: ClassName | None = None,
-    layer: str | nn.Module | None = None,
+    layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -85,7 +82,8 @@ def explain(
         models the class whose mean probability over the models is highest.
     score : `logit`, `probability` or `margin`.
     against : a second class, for "why A rather than B?".
-    layer : for CAMs, a dotted name or a module; None finds the last spatial layer of each model.
+    layer : for CAMs, a dotted name or a module; None finds the last spatial layer of each model. Of a list of them the
+        maps are scaled to a largest absolute value of 1, brought to the finest grid and averaged.
     parameters : by method name, its own parameters, as `{"smoothgrad": {"samples": 50}}`.
     seed : of the methods' random numbers.
     progress : called as `progress(done, total, what)`.
@@ -135,7 +133,7 @@ def load_models(models: Sequence[Any]) -> list[Model]:
 
 def make_requests(
     methods: str | Sequence[str],
-    layer: str | nn.Module | None = None,
+    layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Request]:
     """Turn method names into requests; the layer goes to the methods that read one."""
@@ -239,7 +237,7 @@ class Job:
             signed=method.signed,
             parameters=request.parameters,
             geometry=model.preprocess.geometry(image),
-            layer=raw.layer.name if raw.layer else None,
+            layer=", ".join(layer.name for layer in raw.layers) or None,
             seed=self.seed if method.seeded or baselines.draws(request.parameters.get("baseline")) else None,
             seconds=seconds,
             passes={"forward": raw.forwards, "backward": raw.backwards},
@@ -347,19 +345,18 @@ def why_empty(
         return "The map is not finite: the network's activations or gradients overflow for this picture."
     if array.any():
         return None
-    gradient = None
-    if raw.layer is not None and raw.layer.name in seen.gradients:
-        gradient = seen.gradients[raw.layer.name][k]
-    elif seen.input_gradients:
-        gradient = seen.input_gradients[0][k]
-    if gradient is not None and not bool(gradient.any()):
+    names = [layer.name for layer in raw.layers]
+    gradients = [seen.gradients[name][k] for name in names if name in seen.gradients]
+    if not names:
+        gradients = [g[k] for g in seen.input_gradients[:1]]
+    if gradients and not any(bool(g.any()) for g in gradients):
         return (
             "The map is zero: the score's gradient is zero everywhere, because the score is saturated "
             "or does not depend on what was read."
         )
-    if raw.layer is not None and not bool(seen.activations[raw.layer.name].any()):
-        return f"The map is zero: nothing is active in layer {raw.layer.name} for this picture."
-    if raw.layer is not None:
+    if names and not any(bool(seen.activations[name].any()) for name in names):
+        return f"The map is zero: nothing is active in layer {', '.join(names)} for this picture."
+    if names:
         return "The map is zero: everything in the layer speaks against the target, and the method shows only what is for it."
     return "The map is zero: the score reacts to nothing in this picture."
 

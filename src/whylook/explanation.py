@@ -78,7 +78,7 @@ class Map:
     target : what is explained.
     signed : whether negative values mean evidence against the target.
     parameters : the method's parameters, defaults included.
-    layer : dotted name of the module a CAM was read from, or None.
+    layer : dotted name of the module a CAM was read from (of several, all of them, with commas), or None.
     geometry : where the model's input lies in the picture.
     seed : of the method's randomness, or None where it has none.
     seconds : wall time, the shared pass divided among the maps it served.

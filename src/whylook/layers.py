@@ -56,6 +56,19 @@ class Layer:
             tensor = tensor[:, self.prefix :].reshape(tensor.shape[0], *self.grid, tensor.shape[2])
         return tensor.movedim(-1, 1)
 
+    def raw(self, spatial: Tensor, like: Tensor) -> Tensor:
+        """Bring [n, channels, *grid] to the module's own layout, the reverse of `spatial`.
+
+        What lies beside the grid, the tokens before it, is `like`'s (an output of the module, of one row or n).
+        """
+        if self.layout == "nchw":
+            return spatial
+        spatial = spatial.movedim(1, -1)
+        if self.layout == "nhwc":
+            return spatial
+        before = like[:, : self.prefix].expand(spatial.shape[0], -1, -1)
+        return torch.cat([before, spatial.flatten(1, -2)], 1)
+
 
 @dataclass(frozen=True, eq=False)
 class _Seen:

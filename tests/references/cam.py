@@ -1,9 +1,12 @@
 """Class activation maps."""
 
-import numpy as np
-from torch import Tensor
+from collections.abc import Callable
 
-from references.common import layer, replicates
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from references.common import layer, logit, refuses, replicates
 from toys import Toy
 
 
@@ -60,3 +63,92 @@ def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
     if (projected * matrix.sum(1)).sum() < 0:
         projected = -projected
     return projected.reshape(A.shape[1:])
+
+
+@replicates("eigengrad-cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    A, G = layer(toy, x, target)
+    matrix = (A * G).reshape(A.shape[0], -1).T
+    _, _, vt = np.linalg.svd(matrix, full_matrices=False)
+    projected = matrix @ vt[0]
+    if (projected * matrix.sum(1)).sum() < 0:
+        projected = -projected
+    return projected.reshape(A.shape[1:])
+
+
+NOT_POOLED = ("in-place-behind", "reused-relu", "tokens", "transformer", "flatten-head")  # something else than GAP and a linear layer
+
+
+@replicates("cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    A, _ = layer(toy, x, target)
+    linear = next(m for m in toy.head.modules() if isinstance(m, nn.Linear))
+    weight = linear.weight.detach().numpy()
+    w = (weight[0] if target else -weight[0]) if toy.classes == 2 else weight[target]
+    return sum(w[c] * A[c] for c in range(len(w)))
+
+
+refuses("cam", NOT_POOLED, "global average pooling and one linear layer")
+
+
+def replaced(toy: Toy, x: Tensor, change: Callable[[Tensor], None]) -> Tensor:
+    """Logits when the layer's activation, as [1, c, h, w], is changed in place."""
+    with torch.no_grad():
+        activation = toy.features(x.clone()).clone()
+        change(toy.grid(activation))  # a view of it
+        return toy.head(activation)
+
+
+@replicates("score-cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    A, _ = layer(toy, x, target)
+    with torch.no_grad():
+        empty = float(logit(toy, toy(torch.zeros_like(x)), target))
+        increases = []
+        for channel in A:
+            up = nn.functional.interpolate(torch.as_tensor(channel)[None, None], x.shape[2:], mode="bilinear")[0, 0]
+            spread = up.max() - up.min()
+            mask = (up - up.min()) / spread if spread > 0 else torch.zeros_like(up)
+            increases.append(float(logit(toy, toy(x * mask), target)) - empty)
+    weight = np.exp(increases) / np.exp(increases).sum()
+    return np.maximum(np.einsum("c,chw->hw", weight, A), 0)
+
+
+@replicates("ablation-cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    A, _ = layer(toy, x, target)
+    with torch.no_grad():
+        S = float(logit(toy, toy(x.clone()), target))
+    out = np.zeros(A.shape[1:])
+    for c in range(len(A)):
+        without = float(logit(toy, replaced(toy, x, lambda a, c=c: a[:, c].zero_()), target))
+        out += (S - without) / abs(S) * A[c]
+    return np.maximum(out, 0)
+
+
+@replicates("recipro-cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    A, _ = layer(toy, x, target)
+
+    def only(a: Tensor, at: tuple[int, int] | None) -> None:
+        kept = a[:, :, at[0], at[1]].clone() if at else None
+        a.zero_()
+        if at:
+            a[:, :, at[0], at[1]] = kept
+
+    empty = float(logit(toy, replaced(toy, x, lambda a: only(a, None)), target))
+    out = np.zeros(A.shape[1:])
+    for at in np.ndindex(*out.shape):
+        out[at] = float(logit(toy, replaced(toy, x, lambda a, at=at: only(a, at)), target)) - empty
+    return out
+
+
+@replicates("finer-cam")
+def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
+    with torch.no_grad():
+        output = toy(x.clone())
+        z = [float(logit(toy, output, c)) for c in range(toy.classes)]
+    similar = sorted((c for c in range(toy.classes) if c != target), key=lambda c: abs(z[c] - z[target]))[:3]
+    A, G = layer(toy, x, target)
+    G = G - 0.6 * np.mean([layer(toy, x, c)[1] for c in similar], 0)
+    return np.maximum(np.einsum("c,chw->hw", G.mean((1, 2)), A), 0)

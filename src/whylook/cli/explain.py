@@ -40,7 +40,7 @@ def explain(
     target: Annotated[list[str] | None, Many, Parameter(name=["--target", "-t"])] = None,
     against: str | None = None,
     score: Literal["logit", "probability", "margin"] = "logit",
-    layer: str | None = None,
+    layer: Annotated[list[str] | None, Many] = None,
     setting: Annotated[list[str] | None, Many, Parameter(name=["--set"])] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-out"),
     window: str | None = None,
@@ -83,8 +83,9 @@ def explain(
         A second class: why the target rather than this one?
     score : str
         What is explained of the class.
-    layer : str | None
-        Dotted name of the layer that CAMs read; found by itself otherwise.
+    layer : list[str] | None
+        Dotted name of the layer that CAMs read; found by itself otherwise. May be repeated: the layers' maps are
+        averaged, each scaled by its largest value.
     setting : list[str] | None
         A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50); may be repeated.
     output : Path
@@ -256,7 +257,7 @@ def explain_all(
     *,
     against: str | None,
     score: Any,
-    layer: str | None,
+    layer: list[str] | None,
     parameters: dict[str, dict[str, Any]],
     seed: int,
     problems: list[Problem],

@@ -14,6 +14,7 @@ from whylook.registry import Registry
 # The names a method's positional arguments may have, by what must be asked for to get them.
 _SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
              "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
+_PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
 
@@ -27,7 +28,8 @@ class Needs:
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …].
+        method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+        network behind the layer as a function of its activation (`whylook.head.Head`).
     attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
         [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
         `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
@@ -156,6 +158,8 @@ def method(
         arguments = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
         own = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
         supplied = {a for need, names in _SUPPLIED.items() if getattr(needs, need) for a in names}
+        if needs.layer and needs.probe:
+            supplied = set(_PROBED_LAYER)
         if unknown := [a for a in arguments if a not in supplied]:
             raise TypeError(f"method {name!r}: nothing it needs supplies {unknown}; needs give {sorted(supplied)}")
         if clash := [p for p in own if p in ENGINE_PARAMETERS]:

@@ -1,0 +1,127 @@
+"""What lies behind a layer, as a function of its activation: many activations for one run of what lies before it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from whylook.errors import Unsupported
+from whylook.layers import Layer, first_tensor, with_first
+from whylook.targets import Score, class_logits
+from whylook.trace import NotRunError
+
+# Elements of one batch of activations: large, for each run pays for the layers before it once.
+_RUN_ELEMENTS = 2**24
+_NO_BATCH = (RuntimeError, ValueError, AssertionError, Unsupported)
+
+
+class Head:
+    """The network behind a layer, for one row of input; used inside `guarded`.
+
+    The network is run on the one row, and what the layer puts out is replaced by a batch of activations, so the layers
+    before it are computed once per run and only those behind it per activation. Where the head does not take more rows
+    than the input has (it may join them with what goes around the layer), the row is repeated; which it is, is asked
+    once, by comparing both on two activations.
+
+    Parameters
+    ----------
+    network : the module, inside `guarded`.
+    row : its inputs, each [1, …].
+    layer : whose activation is replaced.
+    targets : [1, k], the classes explained.
+    score : what is evaluated.
+
+    Attributes
+    ----------
+    A : [1, c, *grid], the layer's activation at `row`.
+    logits : [1, classes] at `row`.
+    targets, score : as given.
+    rows : how many activations one run should get at most.
+    forwards, backwards : passes so far; forwards count runs of the layers before `layer`.
+    """
+
+    def __init__(
+        self, network: nn.Module, row: tuple[Tensor, ...], layer: Layer, targets: Tensor, score: Score
+    ) -> None:
+        self._network, self._row, self._layer = network, row, layer
+        self.targets, self.score = targets, score
+        self.forwards = self.backwards = 0
+        seen: list[Tensor] = []
+
+        def note(_: nn.Module, __: object, output: object) -> None:
+            tensor = first_tensor(output)
+            if tensor is not None:
+                seen.append(tensor.clone())  # an in-place operation behind the layer cannot overwrite it
+
+        handle = layer.module.register_forward_hook(note)
+        try:
+            with torch.no_grad():
+                self.logits, self._one_logit = class_logits(network(*(x.clone() for x in row)), 1)
+        finally:
+            handle.remove()
+        if not seen:
+            raise NotRunError(f"Layer {layer.name!r} was not run this time, so there is nothing to read there.")
+        self.forwards += 1
+        self._call = len(seen)  # of several runs of the module the last counts
+        self.A = layer.spatial(seen[-1]).contiguous()
+        self.rows = max(1, _RUN_ELEMENTS // self.A.numel())
+        self._repeat = False
+        self._repeat = not self._takes_a_batch()
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Scores [b, k] of the targets at activations [b, c, *grid], at most `rows` of them."""
+        with torch.no_grad():
+            logits = self._run(activations)
+            return self.score(logits, self.targets.expand(logits.shape[0], -1), self._one_logit)
+
+    def gradients(self, activations: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Gradients [k, b, c, *grid] of the scores of `targets` [1, k] (by default those explained) at activations."""
+        targets = self.targets if targets is None else targets
+        leaf = activations.detach().clone().requires_grad_()
+        logits = self._run(leaf)
+        scores = self.score(logits, targets.expand(logits.shape[0], -1), self._one_logit)
+        if not scores.requires_grad:
+            return torch.zeros_like(leaf).expand(targets.shape[1], *leaf.shape)
+        self.backwards += targets.shape[1]
+        found = [
+            torch.autograd.grad(scores[:, k].sum(), leaf, retain_graph=k + 1 < targets.shape[1], allow_unused=True)[0]
+            for k in range(targets.shape[1])
+        ]
+        return torch.stack([torch.zeros_like(leaf) if g is None else g for g in found])
+
+    def _run(self, activations: Tensor) -> Tensor:
+        """Logits [b, classes] with the layer's output replaced."""
+        rows, call = activations.shape[0], 0
+
+        def replace(_: nn.Module, __: object, output: object) -> object:
+            nonlocal call
+            call += 1
+            tensor = first_tensor(output)
+            if call != self._call or tensor is None:
+                return output
+            with torch.enable_grad():  # a network may run its backbone under no_grad: what follows it is still read
+                return with_first(output, self._layer.raw(activations, tensor).clone())
+
+        repeat = rows if self._repeat else 1
+        handle = self._layer.module.register_forward_hook(replace)
+        try:
+            output = self._network(*(x.expand(repeat, *x.shape[1:]).clone() for x in self._row))
+        finally:
+            handle.remove()
+        if call < self._call:
+            raise NotRunError(f"Layer {self._layer.name!r} was run {call} times now, but {self._call} times before.")
+        self.forwards += repeat
+        return class_logits(output, rows)[0]
+
+    def _takes_a_batch(self) -> bool:
+        """Whether two activations behind one row of input give what they give behind two."""
+        pair = torch.cat([self.A, torch.zeros_like(self.A)])
+        with torch.no_grad():
+            try:
+                together = self._run(pair)
+            except _NO_BATCH:
+                return False
+            self._repeat = True
+            apart = self._run(pair)
+        bound = torch.finfo(apart.dtype).eps ** 0.5 * apart.abs().max()
+        return bool(((together - apart).abs() <= bound).all())
