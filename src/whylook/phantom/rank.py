@@ -147,8 +147,8 @@ def over_patients(result: Result, label: str, seed: int | str) -> tuple[float, f
     """Bootstrap 95 % interval of `correlation` over patients."""
     rng = np.random.Generator(np.random.PCG64(0))
     n = result["patients"]
-    draws = [rng.integers(0, n, n) for _ in range(_RESAMPLED)]
-    values = [correlation(result, label, seed, [int(i) for i in rows]) for rows in draws]
+    draws = rng.integers(0, n, (_RESAMPLED, n)).tolist()
+    values = [correlation(result, label, seed, rows) for rows in draws]
     low, high = np.nanquantile(np.array(values, float), [0.025, 0.975])
     return float(low), float(high)
 
