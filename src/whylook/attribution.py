@@ -12,14 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.blackbox import BlackBox, refusal
 from whylook.errors import Unsupported, UsageError
 from whylook.fusion import fuse
 from whylook.head import Head
 from whylook.layers import Layer, find_layer, forget
 from whylook.methods import METHODS, Method, Noted
 from whylook.probe import Inputs, Noise, Probe, probing
+from whylook.rules import make
 from whylook.targets import Score, ScoreName, Targets, as_index, class_logits, resolve
-from whylook.trace import SEVERED, NotRunError, Trace, depends, trace, trace_attention
+from whylook.trace import (
+    SEVERED,
+    NotRunError,
+    RuleTrace,
+    Trace,
+    depends,
+    trace,
+    trace_attention,
+    trace_rules,
+)
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
@@ -65,6 +76,7 @@ class Raw:
     forwards, backwards, seconds : what it cost by itself.
     facts : by name, numbers [n, k] that belong to the maps.
     warnings : n lists of k sentences or None.
+    extent : what the map's cells cover, where that is not the input (see `Noted`).
     """
 
     values: Inputs
@@ -74,10 +86,11 @@ class Raw:
     seconds: float = 0.0
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     warnings: Sequence[Sequence[str | None]] = ()
+    extent: Any = None
 
 
 def attribute(
-    module: nn.Module,
+    module: nn.Module | Callable[..., Any],
     x: Tensor | tuple[Tensor, ...],
     method: str,
     targets: Targets = None,
@@ -92,7 +105,8 @@ def attribute(
 
     Parameters
     ----------
-    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back.
+    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back. Or any function
+        `images -> scores` of a tensor (or array) [b, …] to one [b, classes] or [b], for methods that need only scores.
     x : floating-point tensor [n, …], or a tuple of them for a network with several inputs.
     method : a name from `whylook methods`.
     targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
@@ -116,11 +130,12 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
-    inputs = _check(module, x)
+    network = module if isinstance(module, nn.Module) else _black_box(module)
+    inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer)
     _, results = run(
-        module,
+        network,
         inputs,
         [request],
         lambda logits, one_logit: resolve(wanted, logits, one_logit),
@@ -135,8 +150,7 @@ def attribute(
     values = result.values if isinstance(result.values, tuple) else (result.values,)
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
-    one = request.method.needs.layer or request.method.needs.attention
-    return values if isinstance(x, tuple) and not one else values[0]
+    return values if isinstance(x, tuple) and request.method.space != "layer" else values[0]
 
 
 def run(
@@ -172,6 +186,7 @@ def run(
     if doubtful:  # the layer may have been found when the network was set another way: ask anew, once
         forget(network)
         shared, layers, refused = _shared(network, inputs, requests, choose, score, seed)
+    ruled = _ruled(network, inputs, [r for r in requests if r not in refused], shared.targets, score, seed)
     results: list[Raw | Unsupported] = []
     for request in requests:
         read: tuple[Layer | None, ...] = layers.get(request, (None,))
@@ -186,6 +201,8 @@ def run(
                 ]
             elif request.method.needs.attention:
                 parts = [_from_attention(network, inputs, request, shared.targets, score, seed)]
+            elif request in ruled:
+                parts = [_from_rules(request, shared, layer, ruled[request]) for layer in read]
             elif shared.severed and request not in layers:
                 raise Unsupported(SEVERED)
             else:
@@ -214,7 +231,9 @@ def _shared(
     layers: dict[Request, tuple[Layer, ...]] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
-        if request.method.needs.layer:
+        if isinstance(network, BlackBox) and not request.method.black_box:
+            refused[request] = refusal(request.method.name, tuple(m.name for m in METHODS if m.black_box))
+        elif request.method.needs.layer:
             try:
                 found = [find_layer(network, inputs, wanted) for wanted in request.wanted]
                 layers[request] = tuple({layer.name: layer for layer in found}.values())
@@ -227,7 +246,7 @@ def _shared(
         score,
         layers=list({layer.name: layer for read in layers.values() for layer in read}.values()),
         layer_gradients=any("G" in r.method.arguments for r in layers),
-        input_gradient=any(r.method.needs.gradient for r in requests),
+        input_gradient=any(r.method.needs.gradient for r in requests if r not in refused),
         seed=seed,
     )
     return shared, layers, refused
@@ -256,13 +275,59 @@ def _fused(parts: Sequence[Raw]) -> Raw:
     if len(parts) == 1:
         return parts[0]
     shared = parts[0].seconds == 0  # made from the shared pass, which is counted once
+    columns = zip(*(p.values if isinstance(p.values, tuple) else (p.values,) for p in parts), strict=True)
+    fused = tuple(fuse(column) for column in columns)
     return Raw(
-        values=fuse([part.values for part in parts if isinstance(part.values, Tensor)]),
+        values=fused if isinstance(parts[0].values, tuple) else fused[0],
         layers=tuple(layer for part in parts for layer in part.layers),
         forwards=parts[0].forwards if shared else sum(part.forwards for part in parts),
         backwards=parts[0].backwards if shared else sum(part.backwards for part in parts),
         seconds=sum(part.seconds for part in parts),
     )
+
+
+def _ruled(
+    network: nn.Module,
+    inputs: tuple[Tensor, ...],
+    requests: Sequence[Request],
+    targets: Tensor,
+    score: Score,
+    seed: int,
+) -> dict[Request, RuleTrace | Unsupported]:
+    """The passes under rules; requests with the same rules share one."""
+    passes: dict[tuple[str, str], RuleTrace | Unsupported] = {}
+    found: dict[Request, RuleTrace | Unsupported] = {}
+    for request in requests:
+        name = request.method.needs.rules
+        if name is None:
+            continue
+        key = (name, str({k: id(v) if hasattr(v, "__array__") else v for k, v in request.parameters.items()}))
+        if key not in passes:
+            rules = make(name, request.parameters)
+            try:
+                rules.check_score(score, request.method.title)
+                passes[key] = trace_rules(network, inputs, targets, score, rules, seed=seed)
+            except Unsupported as why:
+                passes[key] = why
+        found[request] = passes[key]
+    return found
+
+
+def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: RuleTrace | Unsupported) -> Raw:
+    if isinstance(seen, Unsupported):
+        raise seen
+    method, classes = request.method, range(shared.targets.shape[1])
+    per_input = []
+    for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
+        maps = []
+        for k in classes:
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
+            if layer is not None:
+                given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
+            maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
+        per_input.append(torch.stack(maps, 1))
+    passes = 1 + (layer is not None)
+    return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
 
 
 def _from_attention(
@@ -285,7 +350,7 @@ def _from_attention(
     backwards = 1 + targets.shape[1] * (full + layers * layerwise)
     # Layer by layer, the head is run on all but the last, and twice more to see that nothing goes around the last.
     forwards = 1 + (layers + 1) * (layerwise and layers > 1)
-    return Raw((torch.stack(maps, 1),), (), forwards, backwards, perf_counter() - start)
+    return Raw(torch.stack(maps, 1), (), forwards, backwards, perf_counter() - start)
 
 
 def _probe(
@@ -308,7 +373,7 @@ def _probe(
         told = progress if layer is None else None
         with probing(network, targets[i : i + 1], score, seed=seed, progress=told) as probe:
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
-            given |= {"scores": probe.scores, "gradients": probe.gradients}
+            given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 raise Unsupported(SEVERED)
@@ -331,7 +396,7 @@ def _probe(
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
     read = () if layer is None else (layer,)
-    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said)
+    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:
@@ -344,11 +409,16 @@ def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score
     return bool(lost) and depends(network, row, lost, logits.detach())
 
 
+def _black_box(function: Any) -> BlackBox:
+    if not callable(function) or isinstance(function, type):
+        what = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise UsageError(f"attribute explains a torch.nn.Module or a function images -> scores, not {what}.")
+    return BlackBox(function)
+
+
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
     """The inputs as a tuple, or an error that says what is wrong with them."""
     inputs = x if isinstance(x, tuple) else (x,)
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"attribute explains a torch.nn.Module, not a {type(module).__name__}.")
     for t in inputs:
         if not isinstance(t, Tensor):
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")

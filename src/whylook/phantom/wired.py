@@ -72,7 +72,9 @@ class Reader(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(1, 3, CELL, stride=CELL)  # a token: brightness, whether it is the class token, what it saw
+        self.patch = nn.Conv2d(
+            1, 3, CELL, stride=CELL
+        )  # a token: brightness, whether it is the class token, what it saw
         self.cls = nn.Parameter(torch.tensor([[[0.0, 1.0, 0.0]]]))
         self.fc = nn.Linear(3, 2)
         with torch.no_grad():

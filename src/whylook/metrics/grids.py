@@ -1,0 +1,92 @@
+"""Maps at grids: positive parts, areas, ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from whylook.metrics.metric import Floats, NotAssessable
+
+
+def positive(values: Floats) -> Floats:
+    """Evidence for the target: negative values count as nothing, as everywhere in localization.
+
+    Raises
+    ------
+    NotAssessable
+        If nothing is left.
+    """
+    evidence = np.maximum(values, 0)
+    if not evidence.any():
+        raise NotAssessable("nothing in the map speaks for the target")
+    scaled: Floats = evidence / evidence.max()  # sums of very small or large numbers stay finite
+    return scaled
+
+
+def resample(values: Floats, grid: tuple[int, int]) -> Floats:
+    """Mean of a map over the cells of another grid that covers the same area, exact for values constant in a cell."""
+    rows, columns = _overlaps(values.shape[0], grid[0]), _overlaps(values.shape[1], grid[1])
+    return rows @ values @ columns.T
+
+
+def _overlaps(old: int, new: int) -> Floats:
+    """Share [new, old] of each new cell that each old one fills."""
+    edges, other = np.arange(new + 1) / new, np.arange(old + 1) / old
+    low = np.maximum(edges[:-1, None], other[None, :-1])
+    high = np.minimum(edges[1:, None], other[None, 1:])
+    shares = np.maximum(high - low, 0) * new
+    shares[shares < 1e-12] = 0
+    total: Floats = shares / shares.sum(1, keepdims=True)
+    return total
+
+
+def top_area(values: Floats, area: float) -> Floats:
+    """How much of each cell belongs to the highest cells of a given total area (in cells), [h, w] in [0, 1].
+
+    Cells that tie at the border share what is left of the area: what is counted with it is then its expectation over
+    random ways to break the tie.
+    """
+    flat = values.ravel()
+    descending = np.sort(flat)[::-1]
+    border = descending[min(int(np.ceil(area - 1e-9)), flat.size) - 1]
+    above, tied = values > border, values == border
+    left = area - above.sum()
+    taken: Floats = above + tied * (left / tied.sum())
+    return taken
+
+
+def ranks(values: Floats) -> Floats:
+    """Ranks of the flattened values, ties averaged."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[index.ravel()], np.float64)
+
+
+def pearson(a: Floats, b: Floats) -> float:
+    """Correlation of two flattened arrays.
+
+    Raises
+    ------
+    NotAssessable
+        If one of them is constant.
+    """
+    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
+    if not (_varies(a) and _varies(b)):
+        raise NotAssessable("one of the two is the same everywhere, so there is nothing to correlate")
+    a, b = a / abs(a).max(), b / abs(b).max()
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
+
+
+def _varies(centered: Floats) -> bool:
+    return bool(abs(centered).max() > 0)
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Rank correlation of two maps; the finer one is averaged to the grid of the coarser one first."""
+    grid = (min(a.shape[0], b.shape[0]), min(a.shape[1], b.shape[1]))
+    return pearson(*(ranks(_steady(m if m.shape == grid else resample(m, grid))) for m in (a, b)))
+
+
+def _steady(values: Floats) -> Floats:
+    """Values rounded to 12 digits of their range, so that sums that should tie do."""
+    size = abs(values).max()
+    return values if size == 0 else np.round(values / size, 12)
