@@ -15,27 +15,125 @@ from whylook.rules.engine import branches, counted, operation
 
 # Nodes that are linear in what they take from the input: their gradient is right for every rule that is linear there.
 LINEAR = frozenset(
-    """
-    AccumulateGrad Add AdaptiveAvgPool2D AdaptiveAvgPool3D Addbmm Addmm Alias AsStrided AvgPool2D AvgPool3D Baddbmm Bmm Cat
-    Clone ConstantPadNd Copy CopySlices Convolution ConvolutionOverrideable Cumsum Diagonal Div Expand Flip FusedDropout
-    Gather Index IndexSelect MkldnnAdaptiveAvgPool2D Mean Mm Mul Mv NativeDropout Neg Permute PixelShuffle PixelUnshuffle
-    ReflectionPad1D ReflectionPad2D ReflectionPad3D Repeat ReplicationPad1D ReplicationPad2D ReplicationPad3D Reshape
-    ReshapeAlias Roll Rsub Select Slice Split SplitWithSizes Squeeze Stack Sub Sum T ToCopy Transpose UnsafeSplit UnsafeView
-    Unbind Unfold Im2Col Unsqueeze UpsampleBicubic2D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleLinear1D
-    UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact2D UpsampleTrilinear3D View
-    NativeBatchNorm CudnnBatchNorm MiopenBatchNorm Movedim Linear MkldnnConvolution ThnnConv2D
-    """.split()
+    [
+        "AccumulateGrad",
+        "Add",
+        "AdaptiveAvgPool2D",
+        "AdaptiveAvgPool3D",
+        "Addbmm",
+        "Addmm",
+        "Alias",
+        "AsStrided",
+        "AvgPool2D",
+        "AvgPool3D",
+        "Baddbmm",
+        "Bmm",
+        "Cat",
+        "Clone",
+        "ConstantPadNd",
+        "Copy",
+        "CopySlices",
+        "Convolution",
+        "ConvolutionOverrideable",
+        "Cumsum",
+        "Diagonal",
+        "Div",
+        "Expand",
+        "Flip",
+        "FusedDropout",
+        "Gather",
+        "Index",
+        "IndexSelect",
+        "MkldnnAdaptiveAvgPool2D",
+        "Mean",
+        "Mm",
+        "Mul",
+        "Mv",
+        "NativeDropout",
+        "Neg",
+        "Permute",
+        "PixelShuffle",
+        "PixelUnshuffle",
+        "ReflectionPad1D",
+        "ReflectionPad2D",
+        "ReflectionPad3D",
+        "Repeat",
+        "ReplicationPad1D",
+        "ReplicationPad2D",
+        "ReplicationPad3D",
+        "Reshape",
+        "ReshapeAlias",
+        "Roll",
+        "Rsub",
+        "Select",
+        "Slice",
+        "Split",
+        "SplitWithSizes",
+        "Squeeze",
+        "Stack",
+        "Sub",
+        "Sum",
+        "T",
+        "ToCopy",
+        "Transpose",
+        "UnsafeSplit",
+        "UnsafeView",
+        "Unbind",
+        "Unfold",
+        "Im2Col",
+        "Unsqueeze",
+        "UpsampleBicubic2D",
+        "UpsampleBilinear2D",
+        "UpsampleBilinear2DAa",
+        "UpsampleLinear1D",
+        "UpsampleNearest1D",
+        "UpsampleNearest2D",
+        "UpsampleNearest3D",
+        "UpsampleNearestExact2D",
+        "UpsampleTrilinear3D",
+        "View",
+        "NativeBatchNorm",
+        "CudnnBatchNorm",
+        "MiopenBatchNorm",
+        "Movedim",
+        "Linear",
+        "MkldnnConvolution",
+        "ThnnConv2D",
+    ]
 )
 # Beyond these: their output is their gradient times their input, as for anything without a constant.
 HOMOGENEOUS = frozenset(
-    """
-    Relu LeakyRelu PreluKernel RreluWithNoise MaxPool2DWithIndices MaxPool3DWithIndices MaxPool2D AdaptiveMaxPool2D
-    AdaptiveMaxPool3D Amax Max
-    """.split()
+    [
+        "Relu",
+        "LeakyRelu",
+        "PreluKernel",
+        "RreluWithNoise",
+        "MaxPool2DWithIndices",
+        "MaxPool3DWithIndices",
+        "MaxPool2D",
+        "AdaptiveMaxPool2D",
+        "AdaptiveMaxPool3D",
+        "Amax",
+        "Max",
+    ]
 )
 # Linear only where a single operand depends on the input (of a division: not what it is divided by).
 _PRODUCTS = frozenset(
-    "Mul Div Addmm Mm Mv Bmm Baddbmm Addbmm Convolution ConvolutionOverrideable MkldnnConvolution ThnnConv2D Linear".split()
+    [
+        "Mul",
+        "Div",
+        "Addmm",
+        "Mm",
+        "Mv",
+        "Bmm",
+        "Baddbmm",
+        "Addbmm",
+        "Convolution",
+        "ConvolutionOverrideable",
+        "MkldnnConvolution",
+        "ThnnConv2D",
+        "Linear",
+    ]
 )
 _WORDS = {
     "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "LogSoftmax": "log softmax", "Softmax": "softmax",

@@ -16,8 +16,8 @@ from torch import Tensor
 from whylook import baselines
 from whylook.errors import UsageError
 from whylook.rules.activations import CLIPPING, GATES, SMOOTH, both, rectifies
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced
 from whylook.rules.attention import frozen_attention, frozen_norm, open_heads
+from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced
 from whylook.rules.operations import (
     AFFINE,
     HOMOGENEOUS,
@@ -33,8 +33,35 @@ from whylook.rules.operations import (
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
 _UNSEEN = frozenset(("Convolution", "NativeBatchNorm", "CudnnBatchNorm", "Linear"))
 _SHAPES = frozenset(
-    """View Reshape ReshapeAlias UnsafeView Expand Unsqueeze Squeeze Permute Transpose Clone Alias Slice Select Repeat T
-    Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy""".split()
+    [
+        "View",
+        "Reshape",
+        "ReshapeAlias",
+        "UnsafeView",
+        "Expand",
+        "Unsqueeze",
+        "Squeeze",
+        "Permute",
+        "Transpose",
+        "Clone",
+        "Alias",
+        "Slice",
+        "Select",
+        "Repeat",
+        "T",
+        "Unbind",
+        "Split",
+        "SplitWithSizes",
+        "Mul",
+        "Add",
+        "Div",
+        "Neg",
+        "Rsub",
+        "UpsampleNearest2D",
+        "UpsampleBilinear2D",
+        "NativeDropout",
+        "ToCopy",
+    ]
 )
 
 
