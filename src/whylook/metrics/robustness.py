@@ -8,7 +8,7 @@ import numpy as np
 
 from whylook.errors import UsageError
 from whylook.metrics.grids import spearman
-from whylook.metrics.metric import Floats, Score, metric
+from whylook.metrics.metric import Floats, NotAssessable, Score, metric
 
 if TYPE_CHECKING:
     from whylook.remake import Remake
@@ -69,5 +69,8 @@ def max_sensitivity(
     x, size = remake.x, float(np.linalg.norm(values))
     reach = radius * float(x.max() - x.min())
     noises = (torch.from_numpy(rng.uniform(-reach, reach, tuple(x.shape))).to(x) for _ in range(samples))
-    moved = max(float(np.linalg.norm(remake(x=x + noise) - values)) for noise in noises)
+    again = [remake(x=x + noise) for noise in noises]
+    if any(m.shape != values.shape for m in again):
+        raise NotAssessable("the map that was made again has another grid")
+    moved = max(float(np.linalg.norm(m - values)) for m in again)
     return Score(moved, n=samples, facts={"relative": moved / size} if size else {})
