@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.blackbox import BlackBox, refusal
 from whylook.errors import Unsupported, UsageError
 from whylook.fusion import fuse
 from whylook.head import Head
@@ -75,6 +76,7 @@ class Raw:
     forwards, backwards, seconds : what it cost by itself.
     facts : by name, numbers [n, k] that belong to the maps.
     warnings : n lists of k sentences or None.
+    extent : what the map's cells cover, where that is not the input (see `Noted`).
     """
 
     values: Inputs
@@ -84,10 +86,11 @@ class Raw:
     seconds: float = 0.0
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     warnings: Sequence[Sequence[str | None]] = ()
+    extent: Any = None
 
 
 def attribute(
-    module: nn.Module,
+    module: nn.Module | Callable[..., Any],
     x: Tensor | tuple[Tensor, ...],
     method: str,
     targets: Targets = None,
@@ -102,7 +105,8 @@ def attribute(
 
     Parameters
     ----------
-    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back.
+    module : a classifier with outputs [n, classes] or [n]; run in eval mode and put back. Or any function
+        `images -> scores` of a tensor (or array) [b, …] to one [b, classes] or [b], for methods that need only scores.
     x : floating-point tensor [n, …], or a tuple of them for a network with several inputs.
     method : a name from `whylook methods`.
     targets : a class index for all rows, one per row, or several per row (a list of lists); None: each row's top
@@ -126,11 +130,12 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
-    inputs = _check(module, x)
+    network = module if isinstance(module, nn.Module) else _black_box(module)
+    inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer)
     _, results = run(
-        module,
+        network,
         inputs,
         [request],
         lambda logits, one_logit: resolve(wanted, logits, one_logit),
@@ -226,7 +231,9 @@ def _shared(
     layers: dict[Request, tuple[Layer, ...]] = {}
     refused: dict[Request, Unsupported] = {}
     for request in requests:
-        if request.method.needs.layer:
+        if isinstance(network, BlackBox) and not request.method.black_box:
+            refused[request] = refusal(request.method.name, tuple(m.name for m in METHODS if m.black_box))
+        elif request.method.needs.layer:
             try:
                 found = [find_layer(network, inputs, wanted) for wanted in request.wanted]
                 layers[request] = tuple({layer.name: layer for layer in found}.values())
@@ -239,7 +246,7 @@ def _shared(
         score,
         layers=list({layer.name: layer for read in layers.values() for layer in read}.values()),
         layer_gradients=any("G" in r.method.arguments for r in layers),
-        input_gradient=any(r.method.needs.gradient for r in requests),
+        input_gradient=any(r.method.needs.gradient for r in requests if r not in refused),
         seed=seed,
     )
     return shared, layers, refused
@@ -314,7 +321,7 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
     for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
         maps = []
         for k in classes:
-            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
             if layer is not None:
                 given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
             maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
@@ -366,7 +373,7 @@ def _probe(
         told = progress if layer is None else None
         with probing(network, targets[i : i + 1], score, seed=seed, progress=told) as probe:
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
-            given |= {"scores": probe.scores, "gradients": probe.gradients}
+            given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
             extra = {"rng": Noise(seed)} if method.seeded else {}
             if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
                 raise Unsupported(SEVERED)
@@ -389,7 +396,7 @@ def _probe(
     facts = {name: torch.stack([torch.as_tensor(row.facts[name]) for row in rows]) for name in rows[0].facts}
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
     read = () if layer is None else (layer,)
-    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said)
+    return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
 
 
 def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:
@@ -402,11 +409,16 @@ def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score
     return bool(lost) and depends(network, row, lost, logits.detach())
 
 
+def _black_box(function: Any) -> BlackBox:
+    if not callable(function) or isinstance(function, type):
+        what = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise UsageError(f"attribute explains a torch.nn.Module or a function images -> scores, not {what}.")
+    return BlackBox(function)
+
+
 def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
     """The inputs as a tuple, or an error that says what is wrong with them."""
     inputs = x if isinstance(x, tuple) else (x,)
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"attribute explains a torch.nn.Module, not a {type(module).__name__}.")
     for t in inputs:
         if not isinstance(t, Tensor):
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def resized(geometry: Geometry, picture: tuple[int, int]) -> Geometry:
     """Return the geometry of the same picture at another size, (height, width)."""
     ratio = (geometry.picture[0] / picture[0], geometry.picture[1] / picture[1])
     scale = (geometry.scale[0] * ratio[0], geometry.scale[1] * ratio[1])
-    return Geometry(picture, geometry.input, scale, geometry.offset)
+    return replace(geometry, picture=picture, scale=scale)
 
 
 def hatched(pixels: Pixels, geometry: Geometry, hatch: bool = True) -> Pixels:

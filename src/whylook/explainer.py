@@ -101,7 +101,8 @@ def explain(
     """
     several = isinstance(images, list | tuple)
     pictures = [load_image(i) for i in (images if several else [images])]
-    loaded = load_models([models] if isinstance(models, str | Model | torch.nn.Module) else list(models))
+    single = isinstance(models, str | Model) or callable(models)
+    loaded = load_models([models] if single else list(models))
     requests = make_requests(methods, layer, parameters)
     job = Job(loaded, requests, targets, score, against, seed)
     total = len(pictures) * job.units
@@ -236,7 +237,7 @@ class Job:
             ),
             signed=method.signed,
             parameters=request.parameters,
-            geometry=model.preprocess.geometry(image),
+            geometry=replace(model.preprocess.geometry(image), extent=raw.extent),
             layer=", ".join(layer.name for layer in raw.layers) or None,
             seed=self.seed if method.seeded or baselines.draws(request.parameters.get("baseline")) else None,
             seconds=seconds,

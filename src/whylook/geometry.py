@@ -19,23 +19,33 @@ class Geometry:
     input : (height, width) of the network's input.
     scale : (y, x), input pixels per picture pixel.
     offset : (y, x), in input pixels.
+    extent : (begin, end) per axis, in input pixels, that a map's cells divide evenly; None: the whole input.
     """
 
     picture: tuple[int, int]
     input: tuple[int, int]
     scale: tuple[float, float]
     offset: tuple[float, float]
+    extent: tuple[tuple[float, float], tuple[float, float]] | None = None
+
+    @property
+    def cells(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """(begin, end) per axis of the map's cells, in input pixels."""
+        return self.extent or ((0.0, float(self.input[0])), (0.0, float(self.input[1])))
 
     @property
     def placement(self) -> tuple[float, float, float, float]:
-        """`(top, left, bottom, right)` of the whole input in picture coordinates; may reach outside the picture."""
-        (sy, sx), (oy, ox), (h, w) = self.scale, self.offset, self.input
-        return (-oy / sy, -ox / sx, (h - oy) / sy, (w - ox) / sx)
+        """`(top, left, bottom, right)` of the map's cells in picture coordinates; may reach outside the picture."""
+        return self._outline(self.cells)
+
+    def _outline(self, span: tuple[tuple[float, float], tuple[float, float]]) -> tuple[float, float, float, float]:
+        (sy, sx), (oy, ox), ((top, bottom), (left, right)) = self.scale, self.offset, span
+        return ((top - oy) / sy, (left - ox) / sx, (bottom - oy) / sy, (right - ox) / sx)
 
     @property
     def visible(self) -> tuple[float, float, float, float]:
         """`(top, left, bottom, right)` of the part of the picture that the model was shown."""
-        top, left, bottom, right = self.placement
+        top, left, bottom, right = self._outline(((0.0, float(self.input[0])), (0.0, float(self.input[1]))))
         return (max(top, 0.0), max(left, 0.0), min(bottom, float(self.picture[0])), min(right, float(self.picture[1])))
 
     def on_image(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,15 +53,17 @@ class Geometry:
 
         Parameters
         ----------
-        values : float array [h', w'], a map at any grid that covers the input.
+        values : float array [h', w'], a map whose cells divide `extent` evenly.
 
         Returns
         -------
         float32 array [H, W] in the picture's coordinates, NaN where the model was not shown the picture.
         """
         out = np.full(self.picture, np.nan, np.float32)
-        rows, ys = _samples(self.picture[0], self.input[0], values.shape[0], self.scale[0], self.offset[0])
-        cols, xs = _samples(self.picture[1], self.input[1], values.shape[1], self.scale[1], self.offset[1])
+        (rows, ys), (cols, xs) = (
+            _samples(self.picture[i], self.input[i], values.shape[i], self.scale[i], self.offset[i], self.cells[i])
+            for i in (0, 1)
+        )
         y0, x0 = ys.astype(int), xs.astype(int)
         y1, x1 = np.minimum(y0 + 1, values.shape[0] - 1), np.minimum(x0 + 1, values.shape[1] - 1)
         fy, fx = (ys - y0)[:, None], (xs - x0)[None, :]
@@ -61,11 +73,27 @@ class Geometry:
         return out
 
 
-def _samples(picture: int, size: int, cells: int, scale: float, offset: float) -> tuple[slice, NDArray[np.float64]]:
+def _samples(
+    picture: int, size: int, cells: int, scale: float, offset: float, extent: tuple[float, float]
+) -> tuple[slice, NDArray[np.float64]]:
     """Picture pixels whose centers the input covers, and where each lies in cell-center coordinates of the map."""
     at = (np.arange(picture) + 0.5) * scale + offset
     seen = np.flatnonzero((at > -1e-9) & (at < size + 1e-9))
     if seen.size == 0:
         return slice(0, 0), np.empty(0)
-    inside = at[seen] * cells / size - 0.5
+    begin, end = extent
+    inside = (at[seen] - begin) * cells / (end - begin) - 0.5
     return slice(int(seen[0]), int(seen[-1]) + 1), np.clip(inside, 0, cells - 1)
+
+
+def overlaps(cells: int, size: int) -> NDArray[np.float64]:
+    """How much of each of `cells` equal cells lies in each of `size` equal pixels on the same stretch.
+
+    Returns
+    -------
+    float64 array [cells, size], 0 to 1; each row adds up to 1, so that spreading by it keeps the sum.
+    """
+    edges, pixels = np.arange(cells + 1) * (size / cells), np.arange(size)
+    begin = np.maximum(edges[:-1, None], pixels)
+    end = np.minimum(edges[1:, None], pixels + 1)
+    return np.clip(end - begin, 0, None) * (cells / size)

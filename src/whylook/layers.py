@@ -263,14 +263,14 @@ def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> 
         if rank and len(s.shape) == rank + 2:
             first, last = s.shape[2:], s.shape[1:-1]
             kind = _evidence(s.module)
-            if kind == "nhwc" and _alike(last, aspect) < 0.5:
+            if kind == "nhwc" and alike(last, aspect) < 0.5:
                 kind = None  # an attention's heads × tokens, not a picture
             if kind is not None:
                 latest[s.shape] = kind
-            kind = kind or latest.get(s.shape) or ("nchw" if _alike(first, aspect) >= _alike(last, aspect) else "nhwc")
+            kind = kind or latest.get(s.shape) or ("nchw" if alike(first, aspect) >= alike(last, aspect) else "nhwc")
             grid = first if kind == "nchw" else last
             found = Layer(s.name, s.module, kind, grid)
-            if _alike(grid, aspect) > 0.05:
+            if alike(grid, aspect) > 0.05:
                 grids[grid] = s.shape[1 if kind == "nchw" else -1]
         elif len(s.shape) == 3 and rank >= 2:
             found = _tokens(s, grids, aspect, prefix)
@@ -287,7 +287,7 @@ def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...]
     if len(aspect) == 2:
         side = math.isqrt(max(tokens - (prefix or 0), 0))
         known.append((side, side))
-    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and _alike(g, aspect) > 0.6]
+    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and alike(g, aspect) > 0.6]
     if prefix is not None and any(tokens - math.prod(g) == prefix for g in fits):
         fits = [g for g in fits if tokens - math.prod(g) == prefix]
     if not fits or tokens < 2:
@@ -296,7 +296,7 @@ def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...]
     return Layer(s.name, s.module, "tokens", grid, tokens - math.prod(grid))
 
 
-def _alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
+def alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
     """1 where every axis of `grid` is the same fraction of the input's, toward 0 where they differ."""
     if min(grid) < 1:
         return 0.0

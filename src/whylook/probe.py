@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,10 @@ from whylook.targets import Score, class_logits
 from whylook.trace import filled
 
 Inputs = Tensor | tuple[Tensor, ...]
+Box = tuple[slice, ...]
 _CHUNK_ELEMENTS = 8 * 3 * 224 * 224  # activations of 8 such rows stay where the allocator does not page-fault
 _CHUNK_ROWS = 32
+_PICTURES = 64  # occluded pictures that exist at once
 
 
 class Noise:
@@ -29,6 +32,10 @@ class Noise:
         # One draw per sample: the vectorized generator's stream depends on how much is drawn at once.
         draws = [torch.randn(like.shape[1:], generator=self._generator) for _ in range(samples)]
         return torch.stack(draws).to(like)
+
+    def uniform(self, samples: int, count: int) -> Tensor:
+        """Uniform numbers in [0, 1), float32 [samples, count], on the CPU."""
+        return torch.stack([torch.rand(count, generator=self._generator) for _ in range(samples)])
 
 
 class Probe:
@@ -52,6 +59,30 @@ class Probe:
         """Scores [b, k] at `batch` [b, …] (or a tuple of such)."""
         with torch.no_grad():
             return torch.cat([self._forward(chunk) for chunk in self._chunks(batch)])
+
+    def occluded(self, x: Inputs, which: int, filled: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Scores [1 + boxes, k] of `x` as it is and with each of `boxes` taken from `filled` instead.
+
+        Parameters
+        ----------
+        x : one row [1, …], or a tuple of such.
+        which : the number of the input that is occluded.
+        filled : what is put in its place, of its shape.
+        boxes : one slice per trailing axis each.
+        """
+        inputs = x if isinstance(x, tuple) else (x,)
+        parts = []
+        for start in range(-1, len(boxes), _PICTURES):  # the first picture is the one without a box
+            rows = range(start, min(start + _PICTURES, len(boxes)))
+            pasted = inputs[which].expand(len(rows), *inputs[which].shape[1:]).clone()
+            for row, number in zip(pasted, rows, strict=True):
+                if number >= 0:
+                    box: tuple[Any, ...] = (..., *boxes[number])
+                    row[box] = filled[0][box]
+            batch = [t.expand(len(rows), *t.shape[1:]) for t in inputs]
+            batch[which] = pasted
+            parts.append(self.scores(tuple(batch) if isinstance(x, tuple) else pasted))
+        return torch.cat(parts)
 
     def gradients(self, batch: Inputs) -> Inputs:
         """Gradients of each target's score at `batch` [b, …]: [k, b, …] (or a tuple of such)."""

@@ -157,12 +157,14 @@ class RuleTrace:
     ----------
     rows : [b, n, …], what was run; the first block is the input.
     multipliers : [k, b, n, …], what came back to them.
-    bias : per target, what came back to the biases: (shares [n, …], the axes of their grid); where the rules ask for it.
+    bias : per target, what came back to the biases, [n, *grid] each, where the rules keep it.
+    score : [n, k], what the multipliers begin with: the blocks' scores, counted as the rules say.
     """
 
     rows: list[Tensor]
     multipliers: list[Tensor]
-    bias: list[list[tuple[Tensor, range]]]
+    bias: list[list[Tensor]]
+    score: Tensor
 
 
 def trace_rules(
@@ -194,18 +196,20 @@ def trace_rules(
         rules.check(graph(logits))
         begun = rules.seed(logits[:, 1:] if one_logit else logits)
         scores = score(torch.cat([-begun, begun], 1) if one_logit else begun, targets.repeat(len(blocks), 1), one_logit)
-        signs = torch.tensor(rules.signs).repeat_interleave(n).to(scores)
-        wanted = [*joint, *rules.leaves]
-        grads = [_grad((scores[:, k] * signs).sum(), wanted, last=k + 1 == classes) for k in range(classes)]
+        counted = scores.reshape(len(blocks), n, classes) * torch.tensor(rules.signs).to(scores)[:, None, None]
+        grads, bias = [], []
+        for k in range(classes):
+            grads.append(_grad(counted[:, :, k].sum(), list(joint), last=k + 1 == classes))
+            bias.append(rules.collect())
         lost = [i for i in range(len(joint)) if all(g[i] is None for g in grads)]
         if lost and depends(network, joint, lost, logits.detach()):
             raise Unsupported(SEVERED)
-        stacked = [filled(column, like) for column, like in zip(zip(*grads, strict=True), wanted, strict=True)]
-    split = len(joint)
+        stacked = [filled(column, like) for column, like in zip(zip(*grads, strict=True), joint, strict=True)]
     return RuleTrace(
-        rows=[leaf.detach().unflatten(0, (len(blocks), n)) for leaf in joint],
-        multipliers=[s.unflatten(1, (len(blocks), n)) for s in stacked[:split]],
-        bias=[rules.shares([s[k] for s in stacked[split:]]) for k in range(classes)],
+        rows=[leaf.detach().reshape(len(blocks), n, *leaf.shape[1:]) for leaf in joint],
+        multipliers=[s.reshape(classes, len(blocks), n, *s.shape[2:]) for s in stacked],
+        bias=bias,
+        score=counted.detach().sum(0),
     )
 
 

@@ -9,9 +9,9 @@ it must refuse.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from references.common import CHEAP, REFERENCES, REFUSED
+from references.common import CHEAP, EXCUSED, REFERENCES, REFUSED
 
 for _module in sorted(m.name for m in iter_modules(__path__)):
     import_module(f"references.{_module}")
 
-__all__ = ["CHEAP", "REFERENCES", "REFUSED"]
+__all__ = ["CHEAP", "EXCUSED", "REFERENCES", "REFUSED"]

@@ -76,7 +76,13 @@ def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
     return projected.reshape(A.shape[1:])
 
 
-NOT_POOLED = ("in-place-behind", "reused-relu", "tokens", "flatten-head")  # something else than GAP and a linear layer
+NOT_POOLED = (
+    "in-place-behind",
+    "reused-relu",
+    "tokens",
+    "transformer",
+    "flatten-head",
+)  # something else than GAP and a linear layer
 
 
 @replicates("cam")

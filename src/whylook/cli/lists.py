@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from whylook.cli.terminal import document, table
+from whylook.cli.terminal import document, out, table
+
+PAGE = 80  # columns that the methods' facts are laid out for, whatever the terminal; 3 per column and 1 are its frame
 
 
 def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
@@ -19,44 +21,40 @@ def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative
     json : bool
         Print one JSON document.
     """
+    from whylook.catalog import facts, families
     from whylook.methods import METHODS
 
-    facts = [_method(m) for m in ([METHODS[name]] if name else METHODS)]
-    if json:
-        document(facts[0] if name else facts)
+    if name and json:
+        document(facts(METHODS[name]))
     elif name:
-        page = [(k, _words(v)) for k, v in facts[0].items() if k not in ("name", "summary")]
-        table(f"{name}: {facts[0]['summary']}", ("", ""), page)
+        page(facts(METHODS[name]))
+    elif json:
+        document([facts(m) for m in METHODS])
     else:
-        table(
-            "Attribution methods (whylook methods NAME tells more)",
-            ("name", "family", "what it shows", "cost", "signed", "paper"),
-            [tuple(_words(f[k]) for k in ("name", "family", "summary", "cost", "signed", "paper")) for f in facts],
+        out("Attribution methods (whylook methods NAME tells more)\n")
+        widest = max(len(text) for m in METHODS for text in (m.name, m.title))
+        for family, common, members in families():
+            rows = [(f"{m.name}\n{m.title}", "±" if m.signed else "+", f"{m.cost}\n{m.paper}") for m in members]
+            table(
+                f"{family}: {common}",
+                ("name, title", "sign", "cost, paper"),
+                rows,
+                widths=(widest, 4, PAGE - 14 - widest),
+            )
+        out(
+            "Sign: +, the finished map is 0 or more; ±, it has negative values, too. Costs are for one class of one picture."
         )
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{k}={v}" for k, v in value.items()) or "none"
-    return str(value)
-
-
-def _method(m: Any) -> dict[str, Any]:
-    return {
-        "name": m.name,
-        "summary": m.summary,
-        "family": m.family,
-        "formula": m.formula,
-        "signed": m.signed,
-        "target": "the class explained" if m.class_specific else "none: the same map for every class",
-        "cost": m.cost,
-        "parameters": dict(m.parameters),
-        "prefer": m.prefer,
-        "limits": m.limits,
-        "paper": m.paper,
-    }
+def page(known: dict[str, Any]) -> None:
+    """Print all that is known of one method."""
+    shown = [(heading, known[heading]) for heading in ("formula", "cost", "sign", "map", "target", "limits", "prefer")]
+    own = known["parameters"]
+    shown.append(("paper", f"{known['paper']}\n{known['link']}"))
+    table(f"{known['title']} ({known['name']}): {known['summary']}", ("", ""), shown, widths=(7, PAGE - 14))
+    parameters = [(f"{n}={own[n]!r}" if n in own else n, text) for n, text in known["meanings"].items()]
+    widest = max((len(name) for name, _ in parameters), default=4)
+    table("Parameters", ("", ""), parameters or [("none", "")], widths=(widest, PAGE - 7 - widest))
 
 
 def models(pattern: str | None = None, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:

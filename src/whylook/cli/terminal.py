@@ -24,8 +24,10 @@ def say(text: str) -> None:
     print(f"whylook: {text}", file=sys.stderr)  # noqa: T201
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table as part of the result."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widths: Sequence[int | None] = ()
+) -> None:
+    """Print a table as part of the result; `widths` holds columns to at most so many characters."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -35,7 +37,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     console.print(Text(title, style="bold"), soft_wrap=True)  # a table's own title wraps to the table's width
     grid = Table(box=box.SIMPLE_HEAD, show_header=any(columns))
     for i, column in enumerate(columns):
-        grid.add_column(Text(column), no_wrap=i == 0, style="bold" if i == 0 else None)
+        width = widths[i] if widths else None
+        grid.add_column(Text(column), no_wrap=i == 0, style="bold" if i == 0 else None, width=width)
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)

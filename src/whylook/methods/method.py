@@ -12,9 +12,13 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
-_SUPPLIED = {"gradient": ("x", "g"), "layer": ("A", "G"), "probe": ("x", "scores", "gradients"),
-             "rules": ("X", "M", "bias"),
-             "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers")}  # fmt: skip
+_SUPPLIED = {
+    "gradient": ("x", "g"),
+    "layer": ("A", "G"),
+    "probe": ("x", "scores", "gradients", "occluded"),
+    "rules": ("X", "M", "bias", "S"),
+    "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
+}
 _PROBED_LAYER = ("x", "scores", "A", "head")
 ENGINE_PARAMETERS = ("layer", "score", "against", "seed")
 Space = Literal["input", "pixels", "layer", "windows"]
@@ -28,13 +32,14 @@ class Needs:
     ----------
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
-    probe : one row `x` [1, …], and `scores(batch)` -> [b, k] or `gradients(batch)` -> [k, b, …] for k targets; the
-        method returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] or
+        `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
+        returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
         network behind the layer as a function of its activation (`whylook.head.Head`).
     rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
-        to them; `bias`, what came back to the biases: a list of shares [n, …] with the axes of their grid. The
-        method's parameters are the rules'.
+        to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
+        The method's parameters are the rules'.
     attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
         [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
         `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
@@ -58,11 +63,14 @@ class Noted:
     values : the maps [k, …], as without notes.
     facts : by name, one number per target [k], such as the completeness residual.
     warnings : one per target: why the map should not be relied on, or None; empty means none at all.
+    extent : for maps whose cells do not cover the input evenly: (begin, end) per spatial axis, in input elements, of
+        what they do cover; a tuple of such for a tuple of inputs.
     """
 
     values: Any
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str | None] = ()
+    extent: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +121,11 @@ class Method:
     def summary(self) -> str:
         """First line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    @property
+    def black_box(self) -> bool:
+        """Whether scores are all it needs, so that it works on any function of the input."""
+        return set(self.arguments) <= {"x", "scores", "occluded"}
 
     def fill(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Complete `parameters` with the defaults; one that the method does not have raises `UsageError`."""

@@ -96,3 +96,165 @@ def guided_grad_cam(A: Tensor, G: Tensor, M: Tensor) -> Tensor:
         )
     cam = interpolate(grad_cam(A, G)[:, None], x.shape[2:], mode=modes[axes], align_corners=False)
     return x * cam
+
+
+@method(
+    "lrp",
+    title="Layer-wise relevance propagation",
+    needs=Needs(rules="lrp"),
+    space="input",
+    signed=True,
+    channels="sum",
+    paper="doi:10.1371/journal.pone.0130140",
+    formula="x · m, where each layer's rule takes the multiplier m of its output to its input",
+    cost="1 forward, 1 backward (several times dearer inside; three times that with epsilon-gamma-box)",
+    limits="The map depends on the composite. Biases keep a part of the score, so it adds up to the score only without them; "
+    "gates (squeeze and excitation, attention weights) and a normalization's spread are held constant.",
+    prefer="For maps that are less noisy than gradients and finer than CAMs, at the price of one backward.",
+)
+def lrp(
+    X: Tensor,
+    M: Tensor,
+    *,
+    composite: str = "epsilon-plus",
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    low: Any = None,
+    high: Any = None,
+) -> Tensor:
+    """Share of each input value in the score, passed back layer by layer.
+
+    A batch normalization right behind a layer with weights is one layer with it; one that stands alone passes relevance
+    on, like every activation. Sums and means share by contribution; a maximum passes all to where it is.
+
+    Parameters
+    ----------
+    X, M : [b, n, …]; b is 3 for `epsilon-gamma-box` (input, lowest, highest values), else 1.
+    composite : which rule for which layer. `zero`: LRP-0 everywhere, no stabilizer (input × gradient on ReLU networks).
+        `epsilon`: the epsilon rule for all layers with weights. The others have it for fully connected layers, and for
+        convolutions `epsilon-plus` the plus rule (alpha 1, beta 0), `alpha-beta` alpha 2 and beta 1, and
+        `epsilon-gamma-box` the gamma rule, but the box rule for the first (doi:10.1007/978-3-030-28954-6_10).
+    epsilon : stabilizer of the epsilon rule, 0 or more.
+    gamma : how much more positive weights count, 0 or more.
+    low, high : smallest and largest possible input, as a baseline is given; None: black and white where it is known
+        how pictures are prepared, otherwise the row's own smallest and largest value.
+
+    Returns
+    -------
+    [n, …], signed, in score units.
+    """
+    return (X * M).sum(0)
+
+
+@method(
+    "excitation-backprop",
+    title="Excitation backpropagation",
+    needs=Needs(rules="excitation-backprop"),
+    space="input",
+    signed=True,
+    channels="sum",
+    paper="arXiv:1608.00507",
+    formula="P(x_j) = Σ_i P(y_i) · x_j w⁺_ij / Σ_j x_j w⁺_ij, from P(target) = 1",
+    cost="1 forward, 1 backward (several times dearer inside)",
+    limits="Counts only what excites, never what inhibits, so maps of different classes are alike; "
+    "needs activations that are never negative.",
+    prefer="To see, as a distribution that adds up to one, which input values a winner-take-all walk from the class reaches.",
+)
+def excitation_backprop(X: Tensor, M: Tensor) -> Tensor:
+    """Probability that a walk from the class down the excitatory connections ends at each input value.
+
+    Inputs may be negative, as normalized pictures are: they excite through negative weights.
+
+    Returns
+    -------
+    [n, …], 0 or more, adding up to 1 unless the walk has nowhere to go; with `against` (and for class 0 of a one-logit
+    head) the other class's map is taken away.
+    """
+    return (X * M).sum(0)
+
+
+@method(
+    "deeplift",
+    title="DeepLIFT (rescale rule)",
+    needs=Needs(rules="deeplift"),
+    space="input",
+    signed=True,
+    channels="sum",
+    paper="arXiv:1704.02685",
+    formula="(x − x′) · m, where a nonlinearity's multiplier is Δoutput / Δinput",
+    cost="1 forward and 1 backward of twice the rows",
+    limits="Tells how the score differs from the baseline's: what is like the baseline gets nothing. Two networks that "
+    "compute the same function can have different maps.",
+    prefer="As a fast stand-in for integrated-gradients; adds up to S(x) − S(baseline) exactly.",
+)
+def deeplift(X: Tensor, M: Tensor, *, baseline: Any = 0.0) -> Tensor:
+    """Share of each input value in the difference of the scores of input and baseline.
+
+    A product of two signals is shared out by the mean over the two orders in which they can change; of a maximum, what it
+    changes by goes to where the larger of the two maxima is.
+
+    Parameters
+    ----------
+    X, M : [2 b, n, …]: b times the input, then the b baselines.
+    baseline : see `whylook.baselines`; 0 is the training set's mean color. Of several, the mean over them.
+
+    Returns
+    -------
+    [n, …], signed, in score units.
+    """
+    return (X * M).sum(0)
+
+
+@method(
+    "fullgrad",
+    title="FullGrad",
+    needs=Needs(rules="fullgrad"),
+    space="pixels",
+    signed=True,
+    paper="arXiv:1905.00780",
+    formula="Σ_c x · ∂S/∂x + Σ over biases b of b · ∂S/∂b, enlarged",
+    cost="1 forward, 1 backward (about twice as dear inside)",
+    limits="The parts as they are, so that they add up to the logit; the paper's saliency takes absolute values and rescales "
+    "each layer before adding, which is a way of drawing them. Shares of biases without a grid lie evenly on the picture.",
+    prefer="To account for the whole logit, biases included.",
+)
+def fullgrad(X: Tensor, M: Tensor, bias: list[Tensor], S: Tensor) -> Tensor:
+    """Share of each place in the logit: its input's, and those of the biases of all layers above it.
+
+    Parameters
+    ----------
+    X, M : [1, n, …].
+    bias : [n, *grid] each, what the biases contributed; a cell's share is spread evenly over its part of the input.
+    S : [n], the logit.
+
+    Returns
+    -------
+    [n, *spatial] ([n, d] where the input has no channels), signed, in score units; adds up to the logit.
+
+    Raises
+    ------
+    Unsupported
+        If it does not, because the network adds constants that are no operation's bias.
+    """
+    from torch import from_numpy
+
+    from whylook.geometry import overlaps
+
+    product = (X * M)[0]
+    out = product.sum(1) if product.ndim > 2 else product
+    size = product.abs().flatten(1).sum(1)
+    for share in bias:
+        grid = share.ndim > 1
+        spread = share if grid else share.reshape(-1, *[1] * (out.ndim - 1))
+        for axis in range(1, out.ndim):
+            matrix = from_numpy(overlaps(spread.shape[axis], out.shape[axis])).to(out)
+            spread = (spread.movedim(axis, -1) @ matrix).movedim(-1, axis)
+        out = out + spread
+        size = size + share.abs().flatten(1).sum(1) if grid else size + share.abs()
+    missing = (out.flatten(1).sum(1) - S).abs()
+    if bool((missing > 1e-3 * (size + S.abs())).any()):
+        raise Unsupported(
+            f"FullGrad's parts miss the logit by {float(missing.max()):.3g}: the network adds constants that are no "
+            "operation's bias (class tokens, position embeddings). Use integrated-gradients."
+        )
+    return out

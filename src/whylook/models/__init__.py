@@ -46,6 +46,8 @@ def load_model(
         - the path of a `model.toml`, or of a file of weights with `arch=NAME`;
         - `package.module:function`, which makes the network;
         - a `torch.nn.Module`, put into eval mode; with `preprocess`, unless timm made it;
+        - a function `images -> scores` with `preprocess`, or `onnx:FILE` (or a path that ends in .onnx): black boxes,
+          for methods that need neither gradients nor layers;
         - a `Model`.
     preprocess : a `Preprocess`, timm's data config (a dict), or torchvision's transforms, instead of the model's own.
     labels : class names, or a file of them (one per line, or JSON), instead of the model's own.
@@ -96,7 +98,10 @@ def _load(spec: Any, options: dict[str, Any], common: dict[str, Any]) -> tuple[M
             raise UsageError(f"A model that is loaded takes no further options ({', '.join(options)}).")
         return spec, common
     if not isinstance(spec, str | Path):
-        return _call(SOURCES["module"], spec, options, common)
+        from torch import nn
+
+        kind = "function" if callable(spec) and not isinstance(spec, nn.Module | type) else "module"
+        return _call(SOURCES[kind], spec, options, common)
     source, rest = _source(str(spec), options)
     model, left = _call(source, rest, options, common)
     from whylook.models.timm import ALIASES
@@ -115,6 +120,8 @@ def _source(spec: str, options: dict[str, Any]) -> tuple[Source, str]:
     options.pop("checkpoint", None)
     if spec.lower().endswith(".toml"):
         return SOURCES["toml"], spec
+    if spec.lower().endswith(".onnx") and not (colon and len(prefix) > 1):
+        return SOURCES["onnx"], spec
     if spec.lower().endswith(SUFFIXES) and not (colon and len(prefix) > 1):
         if not options.get("arch"):
             raise UsageError(f"{spec} is a file of weights; say of what: --arch NAME --checkpoint {spec}.")

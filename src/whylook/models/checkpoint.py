@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,7 @@ def checkpoint_model(
     in_chans = in_chans if in_chans is not None else _whole(told, "in_chans")
     options = options_of(arch_options)
     if arch_options is None and told.get("arch_options"):
-        options = options_of(_json(told["arch_options"]) or told["arch_options"].split())
+        options = options_of(names.from_json(told["arch_options"]) or told["arch_options"].split())
     built = architecture(arch, num_classes=num_classes, in_chans=in_chans, **options)
     shell = weights.outline(built.build)
     fit = weights.fitted(stored, shell.state_dict(), what=f"The weights in {path} and {arch}", network=shell)
@@ -89,7 +88,7 @@ def checkpoint_model(
         }  # fmt: skip
         preprocess = settle(given, told, usual, in_chans, arch)
     outputs = classes(network, preprocess)
-    found, said = _labels(labels, told, network, outputs)
+    found, said = names.described(labels, told, network, outputs)
     return Model(
         name=path.stem,
         network=network,
@@ -100,26 +99,6 @@ def checkpoint_model(
         source=f"{arch} with {path}",
         notes=tuple(n for n in (*fit.notes, *_claim(told, options), preprocess.origin, *said) if n),
     )
-
-
-def _labels(
-    labels: Any, told: Mapping[str, str], network: Any, outputs: int
-) -> tuple[tuple[str, ...] | None, list[str]]:
-    """Class names, and what was assumed about them."""
-    if labels is not None:
-        return names.read(labels, outputs), []
-    text = told.get("labels", "")
-    listed = _json(text)
-    if isinstance(listed, list) and len(listed) == outputs:
-        return tuple(map(str, listed)), ["Class names from the file's metadata."]
-    known = names.of_timm(network, outputs)
-    if known is None and outputs == 1000:
-        known = names.imagenet()
-    if known is None:
-        return None, ["No class names are known; classes are called by their number (--labels FILE names them)."]
-    if "imagenet" in text.lower():
-        return known, [f"Class names of ImageNet, as the file's metadata say ({text})."]
-    return known, [f"No class names were given; with {outputs} classes, ImageNet's in their usual order are assumed."]
 
 
 def _claim(told: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
@@ -137,10 +116,3 @@ def _whole(told: Mapping[str, str], name: str) -> int | None:
             f"The file's metadata say {name}={text!r}, which is not a number; give --{name.replace('_', '-')}."
         )
     return int(text) if text else None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

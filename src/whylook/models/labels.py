@@ -79,6 +79,42 @@ def read(labels: Any, classes: int) -> tuple[str, ...]:
     return names
 
 
+def described(
+    labels: Any, told: Mapping[str, str], network: Any, outputs: int
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Class names from what a person or a file says, or else by their number; and what was assumed about them.
+
+    Parameters
+    ----------
+    labels : names or a file of them, or None.
+    told : a file's metadata.
+    network : of timm, or any other.
+    outputs : how many there are.
+    """
+    if labels is not None:
+        return read(labels, outputs), []
+    text = told.get("labels", "")
+    listed = from_json(text)
+    if isinstance(listed, list) and len(listed) == outputs:
+        return tuple(map(str, listed)), ["Class names from the file's metadata."]
+    known = of_timm(network, outputs)
+    if known is None and outputs == 1000:
+        known = imagenet()
+    if known is None:
+        return None, ["No class names are known; classes are called by their number (--labels FILE names them)."]
+    if "imagenet" in text.lower():
+        return known, [f"Class names of ImageNet, as the file's metadata say ({text})."]
+    return known, [f"No class names were given; with {outputs} classes, ImageNet's in their usual order are assumed."]
+
+
+def from_json(text: str) -> Any:
+    """Return what a JSON text holds, or None where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def _file(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")

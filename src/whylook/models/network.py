@@ -67,4 +67,4 @@ def head(outputs: int, wanted: str | None) -> Head:
 
 
 def _name(network: nn.Module) -> str:
-    return type(network).__name__
+    return str(getattr(network, "title", type(network).__name__))  # a black box has the name of its function

@@ -62,6 +62,8 @@ def read(path: Path) -> Weights:
         raise ModelError(f"The checkpoint {path} is empty.")
     if head.startswith(b"version https://git-lfs"):
         raise ModelError(f"The checkpoint {path} is a Git LFS pointer; fetch the file itself with `git lfs pull`.")
+    if path.suffix.lower() == ".onnx":
+        raise ModelError(f"{path} is an ONNX file, which needs no architecture: give it as the model, -m {path}.")
     if head.startswith(b"\x89HDF"):
         raise ModelError(f"The checkpoint {path} is a Keras (HDF5) file, which does not hold a PyTorch state dict.")
     if path.suffix == ".safetensors" or head[8:9] == b"{":

@@ -167,7 +167,7 @@ def _model(name: str, model: Model) -> dict[str, Any]:
     return {
         "name": name,
         "source": getattr(model, "source", ""),
-        "fingerprint": getattr(model, "fingerprint", ""),
+        "fingerprint": getattr(model, "fingerprint", "") or None,
         "head": getattr(model, "head", "softmax"),
         "preprocess": plain(as_dict()) if callable(as_dict) else None,
         "notes": list(getattr(model, "notes", ())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ def make(name: str, parameters: Mapping[str, Any]) -> Rules:
     UsageError
         For a parameter that cannot be right.
     """
-    from whylook.rules import rectifiers
+    from whylook.rules import deeplift, fullgrad, rectifiers, relevance
 
-    return {"guided-backprop": rectifiers.Guided, "deconvnet": rectifiers.Deconvnet}[name](**parameters)
+    kinds: dict[str, Callable[..., Rules]] = {
+        "guided-backprop": rectifiers.Guided,
+        "deconvnet": rectifiers.Deconvnet,
+        "lrp": relevance.Relevance,
+        "excitation-backprop": relevance.Excitation,
+        "deeplift": deeplift.Rescale,
+        "fullgrad": fullgrad.Biases,
+    }
+    return kinds[name](**parameters)

@@ -53,13 +53,8 @@ class Rules:
         """Inputs that are run jointly, one block of rows after another; the first are the inputs themselves."""
         return [inputs]
 
-    @property
-    def leaves(self) -> list[Tensor]:
-        """Tensors, beside the inputs, whose gradients the rules ask for once the forward is done."""
-        return []
-
-    def shares(self, gradients: list[Tensor]) -> list[tuple[Tensor, range]]:
-        """From the gradients by `leaves`: what each contributed, [n, …], and which axes are its grid."""
+    def collect(self) -> list[Tensor]:
+        """What one backward pass brought to the network's biases, [n, *grid] each; asked for after every backward."""
         return []
 
     def seed(self, logits: Tensor) -> Tensor:
@@ -171,7 +166,7 @@ def graph(score: Tensor) -> list[Any]:
 
 def operation(node: Any) -> str:
     """Name of a node's operation: the rule's, or autograd's without its suffix (`Relu`, `Convolution`)."""
-    return getattr(node, "rule", None) or re.sub(r"Backward\d*$|Backwards$", "", node.name())
+    return getattr(node, "rule", None) or re.sub(r"^.*::|Backward\d*$|Backwards$", "", node.name())
 
 
 def branches(node: Any) -> int:

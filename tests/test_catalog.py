@@ -1,0 +1,87 @@
+"""What is known of each method: complete, readable, and the same in the docs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whylook.catalog import facts, families, link, markdown, meaning
+from whylook.cli import run
+from whylook.methods import METHODS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_docs_page_is_up_to_date() -> None:
+    written = (DOCS / "methods.md").read_text("utf-8")
+    assert written == markdown(), "run: python docs/make_methods.py"
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_parameter_has_a_meaning(name: str) -> None:
+    for parameter in METHODS[name].parameters:
+        assert len(meaning(METHODS[name], parameter)) > 10, f"{name}: say what {parameter} means in its docstring"
+
+
+def test_meanings_are_read_from_the_docstring() -> None:
+    assert meaning(METHODS["smoothgrad"], "samples") == "number of noisy copies, 1 or more."
+    assert meaning(METHODS["score-cam"], "rule").endswith(
+        "which may be negative."
+    )  # the section's last, over two lines
+    assert meaning(METHODS["smoothgrad"], "nothing") == ""
+    known = facts(METHODS["grad-cam"])["meanings"]
+    assert list(known) == ["layer", "score", "against"]  # the engine's, where they mean something
+    assert list(facts(METHODS["eigen-cam"])["meanings"]) == ["layer"]
+    assert "seed" in facts(METHODS["smoothgrad"])["meanings"]
+
+
+def test_families_are_together_and_say_what_they_have_in_common() -> None:
+    listed = [(family, m.name) for family, common, members in families() for m in members if common.endswith(".")]
+    assert [name for _, name in listed] == list(METHODS.names())
+    assert all(METHODS[name].family == family for family, name in listed)
+    assert len({family for family, _ in listed}) == len(list(families()))
+
+
+def test_papers_have_addresses() -> None:
+    assert link("arXiv:1610.02391") == "https://arxiv.org/abs/1610.02391"
+    assert link("doi:10.1109/TIP.2021.3089943") == "https://doi.org/10.1109/TIP.2021.3089943"
+
+
+def test_the_table_holds_every_method_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods"]) == 0
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if line.startswith("  ") and ":" not in line]
+    assert max(map(len, rows)) <= 80
+    for m in METHODS:
+        (line,) = (i for i, row in enumerate(printed.splitlines()) if row.split()[:1] == [m.name])
+        first, *more = printed.splitlines()[line : line + 6]
+        sign = "±" if m.signed else "+"
+        assert first.split()[1] == sign
+        below = " ".join(" ".join([first, *more]).split())
+        assert m.title in below
+        assert m.paper in below
+        assert m.cost.split()[0] in first
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_a_page_tells_all_that_is_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods", name]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    known = facts(METHODS[name])
+    for fact in ("title", "summary", "formula", "cost", "sign", "map", "target", "limits", "prefer", "paper", "link"):
+        assert " ".join(known[fact].split()) in printed, fact
+    for parameter, text in known["meanings"].items():
+        assert parameter in printed
+        assert " ".join(text.split()[:3]) in printed
+
+
+def test_json_is_the_same_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [m["name"] for m in listed] == list(METHODS.names())
+    assert run(["methods", "ablation-cam", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one in listed
+    assert one["link"] == "https://doi.org/10.1109/WACV45572.2020.9093360"
+    assert one["parameters"] == {}
+    assert next(m for m in listed if m["name"] == "score-cam")["parameters"] == {"baseline": 0.0, "rule": "softmax"}
