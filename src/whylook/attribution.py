@@ -52,8 +52,9 @@ class Request:
         if isinstance(self.layer, list | tuple) and not self.layer:
             raise UsageError("layer is an empty list; leave it out to read the last spatial layer.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
-        if "baseline" in self.parameters:
-            baselines.check(self.parameters["baseline"])
+        for name in ("baseline", "low", "high"):
+            if self.parameters.get(name) is not None:
+                baselines.check(self.parameters[name])
 
     @property
     def wanted(self) -> tuple[str | nn.Module | None, ...]:
@@ -371,17 +372,19 @@ def _probe(
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
+    evaluates = bool({"scores", "gradients", "evaluate", "occluded"} & set(method.arguments))
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
         told = _Told(progress, request.evaluations if layer is None else 0)
-        with probing(network, targets[i : i + 1], score, seed=seed, progress=told.add) as probe:
+        with probing(
+            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.evaluations,
+            seed=seed, progress=told.add,
+        ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
             given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
             given["evaluate"] = probe.evaluate
             extra = {"rng": Noise(seed)} if method.seeded else {}
-            if {"gradients", "evaluate"} & set(method.arguments) and _severed(network, row, targets[i : i + 1], score):
-                raise Unsupported(SEVERED)
             counted: list[Probe | Head] = [probe]
             if layer is not None:
                 head = Head(network, row, layer, targets[i : i + 1], score)
@@ -391,6 +394,8 @@ def _probe(
             if "baseline" in own and not method.background:
                 own["baseline"] = baselines.of_row(own["baseline"], i, inputs)
             made = method.function(*(given[a] for a in method.arguments), **own, **extra)
+            if probe.lost and depends(network, row, sorted(probe.lost), _logits(network, row)):
+                raise Unsupported(SEVERED)
             rows.append(made if isinstance(made, Noted) else Noted(made))
         told.finish()
         forwards += sum(c.forwards for c in counted)
@@ -421,14 +426,10 @@ class _Told:
         self.add(self._left)
 
 
-def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:
-    """Whether the logits of one row change with an input that no gradient reaches; run inside `guarded`."""
-    leaves = [x.clone().requires_grad_() for x in row]
-    logits, one_logit = class_logits(network(*(leaf.clone() for leaf in leaves)), 1)
-    value = score(logits, targets, one_logit).sum()
-    grads = torch.autograd.grad(value, leaves, allow_unused=True) if value.requires_grad else [None] * len(leaves)
-    lost = [i for i, g in enumerate(grads) if g is None]
-    return bool(lost) and depends(network, row, lost, logits.detach())
+def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:
+    """Logits [1, classes] of one row; run inside `guarded`."""
+    with torch.no_grad():
+        return class_logits(network(*(x.clone() for x in row)), 1)[0]
 
 
 def _black_box(function: Any) -> BlackBox:
