@@ -321,6 +321,20 @@ def test_a_kernel_that_covers_its_input_runs_as_a_linear_layer() -> None:
     torch.testing.assert_close(folded, plain, rtol=1e-12, atol=1e-12)
 
 
+def test_a_shared_pass_takes_large_whole_kernels_as_linear_layers_and_keeps_its_gradients() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2048, 16), nn.Flatten(), nn.ReLU(),
+                            nn.Linear(2048, 2)).double().eval()  # fmt: skip
+    seen = []
+    network[3].register_forward_hook(lambda m, i, o: seen.append(i[0].detach()))
+    x = torch.randn(1, 3, 16, 16, dtype=torch.float64)
+    found = whylook.attribute(network, x, "input-x-gradient", 0)
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(network(leaf)[:, 0].sum(), leaf)
+    torch.testing.assert_close(found, x * expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(seen[0], seen[-1], rtol=1e-12, atol=1e-12)
+    assert seen[0].shape == (1, 2048, 1, 1)
+
+
 def test_threads_fold_one_network_once() -> None:
     network = small(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)).double().requires_grad_(False)
     with guarded(network, X.device), ThreadPoolExecutor(4) as pool:

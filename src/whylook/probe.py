@@ -45,6 +45,10 @@ class Noise:
         """Uniform numbers in [0, 1), float32 [samples, count], on the CPU."""
         return torch.stack([torch.rand(count, generator=self._generator) for _ in range(samples)])
 
+    def order(self, count: int) -> list[int]:
+        """The numbers 0 to `count` - 1 in random order."""
+        return [int(i) for i in torch.randperm(count, generator=self._generator)]
+
 
 class Probe:
     """Evaluates scores and their gradients at batches of inputs, in chunks that depend on network and shape alone.
@@ -83,7 +87,7 @@ class Probe:
             with torch.no_grad():
                 return self._forward(chunk)
 
-        return torch.cat(list(self._chunked(batch, evaluate, backward=False)))
+        return torch.cat(list(self._chunked(batch, evaluate, backwards=0)))
 
     def occluded(self, x: Inputs, which: int, filled: Tensor, boxes: Sequence[Box]) -> Tensor:
         """Scores [1 + boxes, k] of `x` as it is and with each of `boxes` taken from `filled` instead.
@@ -132,14 +136,24 @@ class Probe:
 
     def gradients(self, batch: Inputs) -> Inputs:
         """Gradients of each target's score at `batch` [b, …]: [k, b, …] (or a tuple of such)."""
+        _, gradients = self._evaluate(batch, slice(None))
+        return gradients if isinstance(batch, tuple) else gradients[0]
 
-        def evaluate(chunk: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def evaluate(self, batch: Inputs, target: int) -> tuple[Tensor, Inputs]:
+        """Scores [b] of one of the targets at `batch` [b, …], and their gradients [b, …] (or a tuple of such)."""
+        scores, gradients = self._evaluate(batch, slice(target, target + 1))
+        of_it = tuple(g[0] for g in gradients)
+        return scores[:, 0], of_it if isinstance(batch, tuple) else of_it[0]
+
+    def _evaluate(self, batch: Inputs, which: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+        def evaluate(chunk: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
             leaves = tuple(t.detach().clone().requires_grad_() for t in chunk)
-            return self._backward(self._forward(tuple(leaf.clone() for leaf in leaves)), leaves)
+            wanted = self._forward(tuple(leaf.clone() for leaf in leaves))[:, which]
+            return wanted.detach(), self._backward(wanted, leaves)
 
-        parts = list(self._chunked(batch, evaluate, backward=True))
-        joined = tuple(torch.cat(part, 1) for part in zip(*parts, strict=True))
-        return joined if isinstance(batch, tuple) else joined[0]
+        count = len(range(self._targets.shape[1])[which])
+        scores, gradients = zip(*self._chunked(batch, evaluate, backwards=count), strict=True)
+        return torch.cat(scores), tuple(torch.cat(part, 1) for part in zip(*gradients, strict=True))
 
     def _forward(self, chunk: tuple[Tensor, ...]) -> Tensor:
         rows = chunk[0].shape[0]
@@ -168,11 +182,12 @@ class Probe:
         return tuple(filled(column, leaf).contiguous() for column, leaf in columns)
 
     def _chunked(
-        self, batch: Inputs, evaluate: Callable[[tuple[Tensor, ...]], Result], *, backward: bool
+        self, batch: Inputs, evaluate: Callable[[tuple[Tensor, ...]], Result], *, backwards: int
     ) -> Iterator[Result]:
         tensors = batch if isinstance(batch, tuple) else (batch,)
         done, total = 0, tensors[0].shape[0]
-        rows = self._rows or self._usual_rows(tensors, backward=backward)
+        rows = self._rows or self._usual_rows(tensors, backward=backwards > 0)
+        rows = max(1, -(-total // max(1, -(-total // rows))))  # as few chunks, of one size
         while done < total:
             chunk = tuple(t[done : done + rows] for t in tensors)
             count = chunk[0].shape[0]
@@ -187,7 +202,7 @@ class Probe:
                 continue
             done += count
             self.forwards += count
-            self.backwards += count * self._targets.shape[1] if backward else 0
+            self.backwards += count * backwards
             if self._progress:
                 self._progress(count)
             yield result
@@ -196,11 +211,17 @@ class Probe:
         if self._single:
             return 1
         if self._fold is None:
-            return max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, sum(t[0].numel() for t in tensors))))
+            return chunk_rows(tensors)
         rows = _BUDGET // max(1, self._fold.total) if backward else _MOST_ROWS
         if tensors[0].device.type == "cpu":
             rows = min(rows, _ACTIVATION // max(1, self._fold.largest))
         return max(1, min(rows, _MOST_ROWS))
+
+
+def chunk_rows(x: Inputs) -> int:
+    """Rows that are evaluated together where the network is run as delivered; depends on a row's shape alone."""
+    elements = sum(t[0].numel() for t in (x if isinstance(x, tuple) else (x,)))
+    return max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, elements)))
 
 
 @contextmanager
@@ -251,7 +272,7 @@ def _uses_batch_statistics(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
 
 
-def each(function: Callable[..., Tensor], inputs: Inputs) -> Inputs:
-    """Apply `function` to an input, or to each of several."""
-    result: Inputs = tree_map(function, inputs)
+def each(function: Callable[..., Tensor], inputs: Inputs, *others: Inputs) -> Inputs:
+    """Apply `function` to an input, or to each of several; beside `others` of the same kind, to what belongs together."""
+    result: Inputs = tree_map(function, inputs, *others)
     return result

@@ -13,6 +13,7 @@ from torch.nn.modules import module as module_hooks
 
 from whylook.folding.fold import Fold, MisfoldError, entry, tensors_of
 from whylook.folding.record import Recorder, Weighted
+from whylook.guard import modules_of
 from whylook.targets import class_logits
 
 # How far the folded network's logits may be from its own, as a share of the largest.
@@ -51,7 +52,7 @@ def prepare(network: nn.Module, inputs: tuple[Tensor, ...], precision: torch.dty
     """
     if not _open(network):
         return None
-    key = (precision, *((tuple(x.shape[1:]), x.dtype, x.device) for x in inputs), *map(id, network.modules()))
+    key = (precision, *((tuple(x.shape[1:]), x.dtype, x.device) for x in inputs), *map(id, modules_of(network)))
     tensors = tensors_of(network)
     stamp = tuple((name, t.data_ptr(), None if t.is_inference() else t._version) for name, t in tensors.items())
     with _LOCK, torch.no_grad():
@@ -70,7 +71,7 @@ def _open(network: nn.Module) -> bool:
     """Whether calls inside the network can be seen and replaced without anybody noticing."""
     if any(vars(module_hooks).get(f"_global{name}") for name in _HOOKS):
         return False
-    for m in network.modules():
+    for m in modules_of(network):
         if isinstance(m, torch.jit.ScriptModule) or type(m).__name__ == "OptimizedModule":
             return False
         if getattr(m, "_compiled_call_impl", None) is not None or any(vars(m).get(name) for name in _HOOKS):

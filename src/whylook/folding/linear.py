@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from whylook.folding.calls import argument
+from whylook.guard import modules_of
 
 _LARGE = 1 << 22  # weights; below, the reordering that is saved costs less than telling the calls apart
 
@@ -44,7 +45,7 @@ class _WholeKernels(TorchFunctionMode):
 
 def whole_kernels_as_linear(network: nn.Module, device: torch.device) -> AbstractContextManager[Any]:
     """Inside, large convolutions over their whole input (timm's VGG has two) run as linear layers; on the CPU only."""
-    if device.type != "cpu" or not any(_may_be_whole(m) for m in network.modules()):
+    if device.type != "cpu" or not any(_may_be_whole(m) for m in modules_of(network)):
         return nullcontext()
     return _WholeKernels()
 
