@@ -44,7 +44,9 @@ def compare(net: Network, x: Tensor, window: int, stride: int, tolerance: float)
     assert quick is not None
     plain = plainly(net, x, filled, where)
     assert float((quick - plain).abs().max() / plain.abs().max()) < tolerance
-    assert not torch.allclose(plain[1:], plain[:1].expand_as(plain[1:]), rtol=1e-5, atol=0)  # the boxes do change something
+    assert not torch.allclose(
+        plain[1:], plain[:1].expand_as(plain[1:]), rtol=1e-5, atol=0
+    )  # the boxes do change something
 
 
 @pytest.mark.parametrize("toy_name", NAMES)
@@ -140,8 +142,8 @@ def test_operations_with_and_without_a_rule(pool: str, inner: str) -> None:
 def random_weights(name: str) -> nn.Module:
     torch.manual_seed(0)
     if name == "vgg16":
-        features = torchvision.models.vgg16().features
-        net = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+        vgg = torchvision.models.vgg
+        net = nn.Sequential(vgg.make_layers(vgg.cfgs["D"]), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
     else:
         net = timm.create_model(name, num_classes=10, **({"img_size": 80} if name.startswith("vit") else {}))
     for m in net.modules():
