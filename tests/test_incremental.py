@@ -168,7 +168,8 @@ def random_weights(name: str) -> nn.Module:
 )
 def test_known_networks(name: str) -> None:
     net = random_weights(name)
-    compare(net, torch.randn(1, 3, 80, 80, generator=torch.Generator().manual_seed(1)), 20, 20, 5e-6)
+    size = {"inception_v3": 80, "vit_tiny_patch16_224": 80}.get(name, 64)  # the smallest that they take, or less
+    compare(net, torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)), size // 4, size // 4, 5e-6)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
