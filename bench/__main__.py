@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import whylook
 from bench.harness import Row, fresh, interleaved
+from bench.perturbation import occlusion, rise
 from whylook.attribution import Request, run
 from whylook.layers import find_layer
 from whylook.methods import METHODS
@@ -161,7 +162,10 @@ def startup() -> Iterator[Row]:
     yield fresh("start-up, fresh processes", programs, "import torch")
 
 
-BENCHES = {f.__name__.replace("_", "-"): f for f in (startup, gradient, grad_cam, eigen_cam, seven, classes, four)}
+BENCHES = {
+    f.__name__.replace("_", "-"): f
+    for f in (startup, gradient, grad_cam, eigen_cam, seven, classes, four, occlusion, rise)
+}
 
 
 def main() -> None:
