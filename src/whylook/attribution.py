@@ -35,6 +35,9 @@ from whylook.trace import (
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
 
+_GUESS = 64  # evaluations of a method that finds out how many it takes, for progress
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One method with its parameters; `layer` (one, or several) only for methods that read one."""
@@ -49,8 +52,9 @@ class Request:
         if isinstance(self.layer, list | tuple) and not self.layer:
             raise UsageError("layer is an empty list; leave it out to read the last spatial layer.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
-        if "baseline" in self.parameters:
-            baselines.check(self.parameters["baseline"])
+        for name in ("baseline", "low", "high"):
+            if self.parameters.get(name) is not None:
+                baselines.check(self.parameters[name])
 
     @property
     def wanted(self) -> tuple[str | nn.Module | None, ...]:
@@ -61,8 +65,10 @@ class Request:
 
     @property
     def evaluations(self) -> int:
-        """Evaluations it will report to `progress`, per row: its `samples`, where it has them."""
-        return int(self.parameters.get("samples", 0)) if self.method.needs.probe else 0
+        """Evaluations it will report to `progress`, per row: its `samples` or `steps`; where these adapt, a guess."""
+        if not self.method.needs.probe or not {"samples", "steps"} & set(self.parameters):
+            return 0
+        return int(self.parameters.get("samples") or self.parameters.get("steps") or _GUESS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,17 +372,19 @@ def _probe(
     method, start = request.method, perf_counter()
     rows: list[Noted] = []
     forwards = backwards = 0
+    evaluates = bool({"scores", "gradients", "evaluate", "occluded"} & set(method.arguments))
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
-        # How many evaluations a layer's channels will need is not known beforehand, so they are no part of the progress.
-        told = progress if layer is None else None
-        with probing(network, targets[i : i + 1], score, seed=seed, progress=told) as probe:
+        told = _Told(progress, request.evaluations if layer is None else 0)
+        with probing(
+            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.evaluations,
+            seed=seed, progress=told.add,
+        ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
             given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
+            given["evaluate"] = probe.evaluate
             extra = {"rng": Noise(seed)} if method.seeded else {}
-            if "gradients" in method.arguments and _severed(network, row, targets[i : i + 1], score):
-                raise Unsupported(SEVERED)
             counted: list[Probe | Head] = [probe]
             if layer is not None:
                 head = Head(network, row, layer, targets[i : i + 1], score)
@@ -386,7 +394,10 @@ def _probe(
             if "baseline" in own and not method.background:
                 own["baseline"] = baselines.of_row(own["baseline"], i, inputs)
             made = method.function(*(given[a] for a in method.arguments), **own, **extra)
+            if probe.lost and depends(network, row, sorted(probe.lost), _logits(network, row)):
+                raise Unsupported(SEVERED)
             rows.append(made if isinstance(made, Noted) else Noted(made))
+        told.finish()
         forwards += sum(c.forwards for c in counted)
         backwards += sum(c.backwards for c in counted)
     maps = [row.values for row in rows]
@@ -399,14 +410,26 @@ def _probe(
     return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
 
 
-def _severed(network: nn.Module, row: tuple[Tensor, ...], targets: Tensor, score: Score) -> bool:
-    """Whether the logits of one row change with an input that no gradient reaches; run inside `guarded`."""
-    leaves = [x.clone().requires_grad_() for x in row]
-    logits, one_logit = class_logits(network(*(leaf.clone() for leaf in leaves)), 1)
-    value = score(logits, targets, one_logit).sum()
-    grads = torch.autograd.grad(value, leaves, allow_unused=True) if value.requires_grad else [None] * len(leaves)
-    lost = [i for i, g in enumerate(grads) if g is None]
-    return bool(lost) and depends(network, row, lost, logits.detach())
+class _Told:
+    """Passes on no more progress than was announced, and what is missing of it at the end."""
+
+    def __init__(self, progress: Callable[[int], None] | None, announced: int) -> None:
+        self._progress, self._left = progress, announced
+
+    def add(self, rows: int) -> None:
+        rows = min(rows, self._left)
+        if self._progress and rows:
+            self._progress(rows)
+        self._left -= rows
+
+    def finish(self) -> None:
+        self.add(self._left)
+
+
+def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:
+    """Logits [1, classes] of one row; run inside `guarded`."""
+    with torch.no_grad():
+        return class_logits(network(*(x.clone() for x in row)), 1)[0]
 
 
 def _black_box(function: Any) -> BlackBox:

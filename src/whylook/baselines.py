@@ -94,6 +94,30 @@ def all_like(baseline: Any, x: Inputs) -> list[Inputs]:
     return [one_like(b, x) for b in (baseline if several else [baseline])]
 
 
+def rows_like(baseline: Any, x: Inputs) -> Inputs:
+    """Bring a set of baselines to rows [m, …] of the shape, dtype and device of `x` [1, …] (or a tuple of such).
+
+    Parameters
+    ----------
+    baseline : a tensor [m, …], anything else that is one baseline, or a list of these, one below the other.
+    x : one row, or a tuple of one row each.
+    """
+    import torch
+
+    check(baseline)
+    if isinstance(x, tuple):
+        per_input = baseline if isinstance(baseline, tuple) else (baseline,) * len(x)
+        if len(per_input) != len(x):
+            raise UsageError(f"baseline has {len(per_input)} entries for {len(x)} inputs; a tuple is one per input.")
+        parts = [_rows_of(b, t) for b, t in zip(per_input, x, strict=True)]
+        most = max(len(p) for p in parts)
+        if any(len(p) not in (1, most) for p in parts):
+            raise UsageError(f"The inputs' baselines have {[len(p) for p in parts]} rows; give equally many.")
+        return tuple(p.expand(most, *p.shape[1:]) for p in parts)
+    several = baseline if isinstance(baseline, list | tuple) else [baseline]
+    return torch.cat([_rows_of(b, x) for b in several])
+
+
 def of_row(baseline: Any, row: int, x: tuple[Tensor, ...]) -> Any:
     """What is left of `baseline` for one row of `x`: of tensors with one entry per row, that row's.
 
@@ -204,6 +228,15 @@ def _fitted(baseline: Any, x: Tensor) -> Tensor:
     if not bool(values.isfinite().all()):
         raise UsageError("baseline has values that are not finite.")
     return values.expand_as(x).clone()
+
+
+def _rows_of(baseline: Any, x: Tensor) -> Tensor:
+    if isinstance(baseline, list | tuple):
+        import torch
+
+        return torch.cat([_rows_of(b, x) for b in baseline])
+    rows = len(baseline) if hasattr(baseline, "__array__") and baseline.ndim == x.ndim else 1
+    return _fitted(baseline, x.expand(rows, *x.shape[1:]))
 
 
 def _of_the_input(name: str, x: Tensor) -> Tensor:

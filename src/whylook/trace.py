@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from whylook.attention import INSTEAD, Watch, blocks, one_token_set, watching
 from whylook.errors import Unsupported
+from whylook.folding.linear import whole_kernels_as_linear
 from whylook.guard import guarded
 from whylook.layers import Layer, find_tokens, first_tensor, with_first
 from whylook.rules.engine import Rules, applied, graph
@@ -87,7 +88,8 @@ def trace(
         handles = []
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
-            output = network(*(leaf.clone() for leaf in leaves))
+            with whole_kernels_as_linear(network, inputs[0].device):
+                output = network(*(leaf.clone() for leaf in leaves))
         finally:
             for handle in handles:
                 handle.remove()

@@ -15,7 +15,7 @@ from whylook.registry import Registry
 _SUPPLIED = {
     "gradient": ("x", "g"),
     "layer": ("A", "G"),
-    "probe": ("x", "scores", "gradients", "occluded"),
+    "probe": ("x", "scores", "gradients", "evaluate", "occluded"),
     "rules": ("X", "M", "bias", "S"),
     "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
 }
@@ -32,7 +32,8 @@ class Needs:
     ----------
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
-    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] or
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …],
+        `evaluate(batch, i)` -> scores [b] and gradients [b, …] of the i-th target alone, or
         `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
         returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
         network behind the layer as a function of its activation (`whylook.head.Head`).
