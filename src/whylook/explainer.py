@@ -357,6 +357,8 @@ def why_empty(
         return "The map is not finite: the network's activations or gradients overflow for this picture."
     if array.any():
         return None
+    if method.needs.attention:
+        return "The map is zero: no attention speaks for the target here, or the score does not depend on the picture."
     names = [layer.name for layer in raw.layers]
     gradients = [seen.gradients[name][k] for name in names if name in seen.gradients]
     if not names:
