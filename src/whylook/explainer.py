@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from whylook import baselines
+from whylook.ahead import ahead, all_ahead
 from whylook.attribution import Layers, Raw, Request, run
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
@@ -100,7 +101,7 @@ def explain(
         If not a single map could be made; where some can, the others are in `Explanation.failures`.
     """
     several = isinstance(images, list | tuple)
-    pictures = [load_image(i) for i in (images if several else [images])]
+    pictures = all_ahead(load_image, images) if several else [load_image(images)]
     single = isinstance(models, str | Model) or callable(models)
     loaded = load_models([models] if single else list(models))
     requests = make_requests(methods, layer, parameters)
@@ -108,7 +109,8 @@ def explain(
     total = len(pictures) * job.units
     done = 0
     results = []
-    for picture in pictures:
+    inputs = ahead(job.prepare, pictures, workers=1) if several else [job.prepare(p) for p in pictures]
+    for picture, prepared in zip(pictures, inputs, strict=True):
 
         def advance(units: int, what: str) -> None:
             nonlocal done
@@ -116,7 +118,7 @@ def explain(
             if progress:
                 progress(done, total, what)
 
-        results.append(job.explain(picture, advance))
+        results.append(job.explain(picture, advance, prepared))
     return results if several else results[0]
 
 
@@ -169,14 +171,19 @@ class Job:
         """Units of progress per picture."""
         return len(self.models) * (1 + sum(r.evaluations for r in self.requests))
 
-    def explain(self, image: Image, advance: Callable[[int, str], None]) -> Explanation:
-        """Explain one picture; see `explain`."""
+    def prepare(self, image: Image) -> list[Tensor]:
+        """The input of every model, in order."""
+        return [prepare(model, image) for model in self.models]
+
+    def explain(
+        self, image: Image, advance: Callable[[int, str], None], inputs: Sequence[Tensor] | None = None
+    ) -> Explanation:
+        """Explain one picture, whose `inputs` may have been prepared before; see `explain`."""
         predictions: dict[str, Prediction] = {}
         maps: list[Map] = []
         failures: list[tuple[str, str, str]] = []
         shared = self._shared(image) if isinstance(self.targets, str) and self.targets == "shared" else None
-        for model in self.models:
-            x = prepare(model, image)
+        for model, x in zip(self.models, inputs or self.prepare(image), strict=True):
             classes = shared if shared is not None else self._classes(model)
             against = None if self.against is None else class_index(model, self.against)
             score = Score(self.score, against, softmax=model.head == "softmax")

@@ -174,16 +174,24 @@ def explain(
 
 def read_pictures(photos: Sequence[str], window: str | None, problems: list[Problem]) -> list[Image]:
     """Read what can be read, and say how; each picture that cannot becomes one of `problems`."""
+    from whylook.ahead import all_ahead
     from whylook.image import load_image
 
     limits = numbers("window", window, (2,)) if window else None
-    pictures = []
-    for photo in photos:
+
+    def read(photo: str) -> Image | ImageError:
         try:
-            pictures.append(load_image(photo, window=(limits[0], limits[1]) if limits else None))
+            return load_image(photo, window=(limits[0], limits[1]) if limits else None)
         except ImageError as error:
-            problems.append(Problem(photo, error))
-            say(str(error))
+            return error
+
+    pictures = []
+    for photo, found in zip(photos, all_ahead(read, photos), strict=True):
+        if isinstance(found, ImageError):
+            problems.append(Problem(photo, found))
+            say(str(found))
+        else:
+            pictures.append(found)
     for picture in pictures:
         for note in picture.notes:
             say(f"{picture.name}: {note}")
