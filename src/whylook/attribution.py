@@ -35,6 +35,9 @@ from whylook.trace import (
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
 
+_GUESS = 64  # evaluations of a method that finds out how many it takes, for progress
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One method with its parameters; `layer` (one, or several) only for methods that read one."""
@@ -49,8 +52,9 @@ class Request:
         if isinstance(self.layer, list | tuple) and not self.layer:
             raise UsageError("layer is an empty list; leave it out to read the last spatial layer.")
         object.__setattr__(self, "parameters", self.method.fill(self.parameters))
-        if "baseline" in self.parameters:
-            baselines.check(self.parameters["baseline"])
+        for name in ("baseline", "low", "high"):
+            if self.parameters.get(name) is not None:
+                baselines.check(self.parameters[name])
 
     @property
     def wanted(self) -> tuple[str | nn.Module | None, ...]:
@@ -61,13 +65,10 @@ class Request:
 
     @property
     def evaluations(self) -> int:
-        """Evaluations it will report to `progress`, per row: its `samples`, where it has them."""
-        return int(self.parameters.get("samples", 0)) if self.method.needs.probe else 0
-
-    @property
-    def known(self) -> int:
-        """How many evaluations it asks for at least, per row, where its parameters tell; else 0."""
-        return self.evaluations or int(self.parameters.get("steps") or 0)
+        """Evaluations it will report to `progress`, per row: its `samples` or `steps`; where these adapt, a guess."""
+        if not self.method.needs.probe or not {"samples", "steps"} & set(self.parameters):
+            return 0
+        return int(self.parameters.get("samples") or self.parameters.get("steps") or _GUESS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,11 +376,10 @@ def _probe(
     for i in range(inputs[0].shape[0]):
         row = tuple(x[i : i + 1].detach().clone() for x in inputs)
         # Each row by itself and with the same random numbers: a batch cannot change a map.
-        # How many evaluations a layer's channels will need is not known beforehand, so they are no part of the progress.
-        told = progress if layer is None else None
+        told = _Told(progress, request.evaluations if layer is None else 0)
         with probing(
-            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.known,
-            seed=seed, progress=told,
+            network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.evaluations,
+            seed=seed, progress=told.add,
         ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
             given |= {"scores": probe.scores, "gradients": probe.gradients, "occluded": probe.occluded}
@@ -397,6 +397,7 @@ def _probe(
             if probe.lost and depends(network, row, sorted(probe.lost), _logits(network, row)):
                 raise Unsupported(SEVERED)
             rows.append(made if isinstance(made, Noted) else Noted(made))
+        told.finish()
         forwards += sum(c.forwards for c in counted)
         backwards += sum(c.backwards for c in counted)
     maps = [row.values for row in rows]
@@ -407,6 +408,22 @@ def _probe(
     said = [row.warnings for row in rows] if any(row.warnings for row in rows) else []
     read = () if layer is None else (layer,)
     return Raw(values, read, forwards, backwards, perf_counter() - start, facts, said, rows[0].extent)
+
+
+class _Told:
+    """Passes on no more progress than was announced, and what is missing of it at the end."""
+
+    def __init__(self, progress: Callable[[int], None] | None, announced: int) -> None:
+        self._progress, self._left = progress, announced
+
+    def add(self, rows: int) -> None:
+        rows = min(rows, self._left)
+        if self._progress and rows:
+            self._progress(rows)
+        self._left -= rows
+
+    def finish(self) -> None:
+        self.add(self._left)
 
 
 def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:

@@ -286,10 +286,17 @@ def prepare(model: Model, image: Image) -> Tensor:
 
 
 def prepared(request: Request, model: Model, x: Tensor, seed: int) -> Request:
-    """The request with names and pictures in its `baseline` brought to the space of the input `x` [1, c, h, w]."""
-    given = request.parameters.get("baseline")
-    ready = baselines.prepared(given, model.preprocess, x, seed)
-    return request if ready is given else replace(request, parameters={**request.parameters, "baseline": ready})
+    """The request with names and pictures among its parameters brought to the space of the input `x` [1, c, h, w].
+
+    Where the smallest and largest possible input is not given, it is black and white.
+    """
+    own = dict(request.parameters)
+    for name, otherwise in (("baseline", None), ("low", "black"), ("high", "white")):
+        if name in own:
+            given = otherwise if own[name] is None else own[name]
+            own[name] = baselines.prepared(given, model.preprocess, x, seed)
+    unchanged = all(own[name] is value for name, value in request.parameters.items())
+    return request if unchanged else replace(request, parameters=own)
 
 
 def answer(model: Model, image: Image) -> Prediction:

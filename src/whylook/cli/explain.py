@@ -87,7 +87,8 @@ def explain(
         Dotted name of the layer that CAMs read; found by itself otherwise. May be repeated: the layers' maps are
         averaged, each scaled by its largest value.
     setting : list[str] | None
-        A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50); may be repeated.
+        A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50, integrated-gradients.baseline=black,white);
+        may be repeated. `whylook methods METHOD` lists them.
     output : Path
         Folder for the results.
     window : str | None
@@ -300,7 +301,7 @@ def explain_all(
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`METHOD.NAME=VALUE` lines as parameters by method; values are numbers where they look like numbers."""
+    """`METHOD.NAME=VALUE` lines as parameters by method; numbers where they look like numbers, lists where commas are."""
     parsed: dict[str, dict[str, Any]] = {}
     for text in settings:
         where, equals, value = text.partition("=")
@@ -311,7 +312,9 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     return parsed
 
 
-def _value(text: str) -> int | float | str:
+def _value(text: str) -> Any:
+    if "," in text and not Path(text).is_file():
+        return [_value(part.strip()) for part in text.split(",")]
     for kind in (int, float):
         try:
             return kind(text)
@@ -333,6 +336,8 @@ def numbers(what: str, text: str, counts: Sequence[int]) -> list[float]:
 
 def show(explanation: Explanation) -> None:
     """Print what the models said, and what each map is."""
+    from whylook.report.words import facts, note
+
     rows = []
     for name, prediction in explanation.predictions.items():
         top = prediction.top(5)
@@ -344,7 +349,14 @@ def show(explanation: Explanation) -> None:
         f"{explanation.image.name}: maps",
         ("model", "method", "of", "grid", "seconds", ""),
         [
-            (m.model, m.method, str(m.target), f"{m.grid[0]}×{m.grid[1]}", f"{m.seconds:.2f}", m.reason or "")
+            (
+                m.model,
+                facts(m.method).title,
+                str(m.target),
+                f"{m.grid[0]}×{m.grid[1]}",
+                f"{m.seconds:.2f}",
+                m.reason or note(m),
+            )
             for m in explanation.maps
         ],
     )

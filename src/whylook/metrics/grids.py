@@ -83,10 +83,10 @@ def _varies(centered: Floats) -> bool:
 def spearman(a: Floats, b: Floats) -> float:
     """Rank correlation of two maps; the finer one is averaged to the grid of the coarser one first."""
     grid = (min(a.shape[0], b.shape[0]), min(a.shape[1], b.shape[1]))
-    return pearson(*(ranks(_steady(m if m.shape == grid else resample(m, grid))) for m in (a, b)))
+    return pearson(*(ranks(steady(m if m.shape == grid else resample(m, grid))) for m in (a, b)))
 
 
-def _steady(values: Floats) -> Floats:
+def steady(values: Floats) -> Floats:
     """Values rounded to 12 digits of their range, so that sums that should tie do."""
     size = abs(values).max()
     return values if size == 0 else np.round(values / size, 12)

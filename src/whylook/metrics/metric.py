@@ -16,9 +16,9 @@ from whylook.errors import UsageError
 from whylook.registry import Registry
 
 if TYPE_CHECKING:
-    from whylook.metrics.perturbed import Perturbed
     from whylook.metrics.region import Region
-    from whylook.metrics.remake import Remake
+    from whylook.perturbed import Perturbed
+    from whylook.remake import Remake
 
 Floats = NDArray[np.float64]
 Need = Literal["map", "mask", "other", "perturbed", "remake"]

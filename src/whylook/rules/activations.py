@@ -61,4 +61,4 @@ def rectifies(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
     given = {k: v for k, v in kwargs.items() if k != "input"}
     with torch.no_grad():
         low, none, high = func(torch.tensor([-1.0, 0.0, 1e-3]), *args[1:], **given).tolist()
-    return low == 0 and none == 0 and high > 0
+    return bool(low == 0 and none == 0 and high > 0)

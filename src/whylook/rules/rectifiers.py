@@ -36,6 +36,7 @@ class Guided(Rules):
 
     @staticmethod
     def rule(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
+        """The signal that goes back through a rectifier."""
         return lambda g: slope * g.clamp(min=0)
 
     def _rectifier(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -48,6 +49,7 @@ class Guided(Rules):
         return NotImplemented
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse networks whose activations are not rectifiers, with the count of what was found."""
         names = [operation(n) for n in nodes]
         rectifiers = names.count("rectifier")
         if unseen := [n for n in names if n in NATIVE_RECTIFIERS and n not in ("Clamp", "ClampMin")]:
@@ -72,4 +74,5 @@ class Deconvnet(Guided):
 
     @staticmethod
     def rule(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
+        """The signal that goes back through a rectifier."""
         return lambda g: g.clamp(min=0)

@@ -1,0 +1,74 @@
+"""Makes a map again: of another network, another input or another class, all else being equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whylook.attribution import Raw, Request, run
+from whylook.errors import Unsupported
+from whylook.explainer import one_map
+from whylook.metrics.metric import Floats, NotAssessable
+from whylook.targets import Score
+
+Make = Callable[[nn.Module, Tensor, int], "Floats"]
+
+
+@dataclass(frozen=True, eq=False)
+class Remake:
+    """How a map was made, and of what.
+
+    Parameters
+    ----------
+    make : from a network, an input [1, c, h, w] and a class to a map [h', w'].
+    network, x, target : what the map was made of.
+    classes : how many classes there are.
+    """
+
+    make: Make
+    network: nn.Module
+    x: Tensor
+    target: int
+    classes: int
+
+    @classmethod
+    def by(
+        cls, request: Request, network: nn.Module, x: Tensor, target: int, classes: int, score: Score, seed: int = 0
+    ) -> Remake:
+        """Make maps as `explain` does: by a method with its parameters (`request`), of a score, from a seed."""
+
+        def make(network: nn.Module, x: Tensor, target: int) -> Floats:
+            index = torch.full((1, 1), target, device=x.device)
+            _, (raw,) = run(network, (x,), [request], lambda logits, _: index, score, seed=seed)
+            if not isinstance(raw, Raw):
+                raise raw
+            values = raw.values[0] if isinstance(raw.values, tuple) else raw.values
+            return np.asarray(one_map(values[0, 0], request.method), np.float64)
+
+        return cls(make, network, x, target, classes)
+
+    def __call__(
+        self, *, network: nn.Module | None = None, x: Tensor | None = None, target: int | None = None
+    ) -> Floats:
+        """The map [h', w'] of another network, input or class; what is not given stays.
+
+        Raises
+        ------
+        NotAssessable
+            If it cannot be made, or is not finite.
+        """
+        try:
+            values = self.make(
+                self.network if network is None else network,
+                self.x if x is None else x,
+                self.target if target is None else target,
+            )
+        except Unsupported as why:
+            raise NotAssessable(f"the map cannot be made again: {why}") from why
+        if not np.isfinite(values).all():
+            raise NotAssessable("a map that was made again is not finite")
+        return values
