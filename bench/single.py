@@ -54,7 +54,7 @@ def ablation_cam(clock: Clock) -> Iterator[Row]:
     for name in ("resnet50", "mobilenet"):
         net, x, layer = network(name)
         channels = {"resnet50": 2048, "mobilenet": 1024}[name]
-        share = 32
+        share = 16
         kind = type("Share", (AblationCAM,), {})
 
         def part(net=net, x=x, layer=layer, kind=kind, share=share, channels=channels) -> None:

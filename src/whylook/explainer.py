@@ -15,7 +15,7 @@ from torch import Tensor
 
 from whylook import baselines
 from whylook.ahead import ahead, all_ahead
-from whylook.attribution import Layers, Raw, Request, run
+from whylook.attribution import Layers, Precision, Raw, Request, check_precision, run, takes_only_scores
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
 from whylook.image import Image, load_image
@@ -43,6 +43,8 @@ def explain(
     layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
+    device: str | None = ...,
+    precision: Precision = ...,
     progress: Progress | None = ...,
 ) -> list[Explanation]: ...
 @overload
@@ -57,6 +59,8 @@ def explain(
     layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
+    device: str | None = ...,
+    precision: Precision = ...,
     progress: Progress | None = ...,
 ) -> Explanation: ...
 def explain(
@@ -70,6 +74,8 @@ def explain(
     layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
+    device: str | None = None,
+    precision: Precision = None,
     progress: Progress | None = None,
 ) -> Explanation | list[Explanation]:
     """Show where models look in pictures.
@@ -87,6 +93,9 @@ def explain(
         maps are scaled to a largest absolute value of 1, brought to the finest grid and averaged.
     parameters : by method name, its own parameters, as `{"smoothgrad": {"samples": 50}}`.
     seed : of the methods' random numbers.
+    device : `auto`, `cpu`, `cuda`, `mps`, …: where the models are run; those given are moved there, and stay. None:
+        where they are (models loaded by name are on the CPU).
+    precision : `bfloat16` runs those of the methods that need only scores in it; their maps say so.
     progress : called as `progress(done, total, what)`.
 
     Returns
@@ -103,8 +112,8 @@ def explain(
     several = isinstance(images, list | tuple)
     pictures = all_ahead(load_image, images) if several else [load_image(images)]
     single = isinstance(models, str | Model) or callable(models)
-    loaded = load_models([models] if single else list(models))
-    requests = make_requests(methods, layer, parameters)
+    loaded = load_models([models] if single else list(models), device)
+    requests = make_requests(methods, layer, parameters, precision)
     job = Job(loaded, requests, targets, score, against, seed)
     total = len(pictures) * job.units
     done = 0
@@ -122,9 +131,9 @@ def explain(
     return results if several else results[0]
 
 
-def load_models(models: Sequence[Any]) -> list[Model]:
+def load_models(models: Sequence[Any], device: str | None = None) -> list[Model]:
     """Load each of `models`; two of the same name raise `UsageError`, for their results could not be told apart."""
-    loaded = [m if isinstance(m, Model) else load_model(m) for m in models]
+    loaded = [m if isinstance(m, Model) and device is None else load_model(m, device=device) for m in models]
     if not loaded:
         raise UsageError("No model was given; name at least one, for example 'phantom:resnet'.")
     names = [m.name for m in loaded]
@@ -138,6 +147,7 @@ def make_requests(
     methods: str | Sequence[str],
     layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    precision: Precision = None,
 ) -> list[Request]:
     """Turn method names into requests; the layer goes to the methods that read one."""
     names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
@@ -149,7 +159,13 @@ def make_requests(
     chosen = [METHODS[n] for n in names]
     if layer is not None and not any(m.needs.layer for m in chosen):
         raise UsageError(f"layer={layer!r} is given, but none of {', '.join(names)} reads a layer.")
-    return [Request(m, given.get(m.name, {}), layer if m.needs.layer else None) for m in chosen]
+    able = [precision is not None and takes_only_scores(m) for m in chosen]
+    if precision is not None and not any(able):
+        check_precision(chosen[0], precision)
+    return [
+        Request(m, given.get(m.name, {}), layer if m.needs.layer else None, precision if coarse else None)
+        for m, coarse in zip(chosen, able, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +259,7 @@ class Job:
                 index, model.label(index), score.name, against, None if against is None else model.label(against)
             ),
             signed=method.signed,
-            parameters=request.parameters,
+            parameters={**request.parameters, **({"precision": request.precision} if request.precision else {})},
             geometry=replace(model.preprocess.geometry(image), extent=raw.extent),
             layer=", ".join(layer.name for layer in raw.layers) or None,
             seed=self.seed if method.seeded or baselines.draws(request.parameters.get("baseline")) else None,
