@@ -1,5 +1,6 @@
 """Real ImageNet networks on real photos: the right class first, and the map on the animal."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -72,3 +73,13 @@ def test_integrated_gradients_add_up_in_few_evaluations(name: str, most: int, re
         assert m.warning is None
         assert m.facts["relative_residual"] <= 0.05
         assert m.facts["evaluations"] <= most
+
+
+@pytest.mark.parametrize("method", ["lrp", "guided-grad-cam", "excitation-backprop"])
+def test_rules_find_the_animal_on_both_networks(method: str, real: Path) -> None:
+    box = BOXES["brown_bear"]  # off the center, so that its mirror image is a control
+    for name in NETWORKS:
+        m = explain(load_image(real / "photos" / "brown_bear.jpg"), network(name, real), [method]).maps[0]
+        size = replace(m, values=np.abs(m.values))
+        assert enrichment(size, box) > 2
+        assert enrichment(size, box, mirrored=True) < 0.5
