@@ -99,3 +99,13 @@ def test_on_a_flatten_head_grad_cam_misses_the_marker_that_hirescam_shows() -> N
     assert mean["hirescam"] > 2 * mean["grad-cam"], mean
     assert mean["layercam"] > mean["grad-cam"], mean
     assert np.mean(np.array(found["hirescam"]) > np.array(found["grad-cam"])) > 0.9
+
+
+def test_integrated_gradients_follow_what_the_shipped_networks_rest_on(tmp_path) -> None:
+    wanted = {"ig": ("integrated-gradients", {"baseline": "blur"}), "variance": ("vargrad", {})}
+    networks = [(name, rank.SHIPPED, shipped.network(name)) for name in shipped.NAMES]
+    result = rank.measure(networks, wanted, 3, tmp_path / "ranking.json")
+    assert rank.correlation(result, "ig", rank.SHIPPED) > 0.7
+    assert rank.correlation(result, "ig", rank.SHIPPED) > rank.correlation(result, "variance", rank.SHIPPED)
+    low, high = rank.over_patients(result, "ig", rank.SHIPPED)
+    assert low <= high
