@@ -52,6 +52,12 @@ def test_the_page_is_sorted_and_says_what_was_left_out() -> None:
     assert [line.split("`")[1] for line in lines] == ["right", "wrong"]
     assert "5.0 × | 0.2 × |" in lines[0]
     assert "2 of 8 networks" in lines[0]
+    assert "1.00 [1.00, 1.00] (2)" in lines[0]  # both seeds
+    alone = {
+        **RESULT,
+        "enrichments": {"right": {k: v for k, v in RESULT["enrichments"]["right"].items() if "shipped" in k}},
+    }
+    assert "training seeds" not in rank.markdown(alone)
     assert "no meaning for these networks: `legrad`" in text
 
 
