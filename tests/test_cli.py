@@ -14,7 +14,8 @@ import torch
 from PIL import Image as Pil
 
 from whylook.cli import run
-from whylook.cli.explain import parse_settings, pick_device
+from whylook.cli.explain import parse_settings
+from whylook.devices import pick
 from whylook.errors import UsageError
 
 MODEL = ["-m", "phantom:resnet"]
@@ -247,7 +248,7 @@ def test_a_picture_that_cannot_be_fed_is_3_and_the_others_are_done(
 
 
 class Machine:
-    """What `pick_device` asks of torch, on a machine with two GPUs."""
+    """What `pick` asks of torch, on a machine with two GPUs."""
 
     device = staticmethod(torch.device)
 
@@ -257,12 +258,12 @@ class Machine:
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
-    assert [pick_device(d, Machine) for d in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
+    assert [pick(d, Machine) for d in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
     for name in ("cuda:2", "cuda:7", "cpu:3", "mps", "gpu", "cuda:x", ""):
         with pytest.raises(UsageError, match="There is no device"):
-            pick_device(name, Machine)
+            pick(name, Machine)
     with pytest.raises(UsageError, match="cuda:0 to cuda:1"):
-        pick_device("cuda:7", Machine)
+        pick("cuda:7", Machine)
 
 
 @pytest.mark.parametrize("arguments", [["methods"], ["models"], ["methods", "--json"], ["explain", "é×.jpg", "--json"]])

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from whylook.trace import (
     trace_rules,
 )
 
+Precision = Literal["bfloat16"] | None
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
 
@@ -45,8 +46,11 @@ class Request:
     method: Method
     parameters: Mapping[str, Any] = field(default_factory=dict)
     layer: Layers = None
+    precision: Precision = None
 
     def __post_init__(self) -> None:
+        if self.precision is not None:
+            check_precision(self.method, self.precision)
         if self.layer is not None and not self.method.needs.layer:
             raise UsageError(f"{self.method.name} reads no layer, so layer={self.layer!r} has no meaning for it.")
         if isinstance(self.layer, list | tuple) and not self.layer:
@@ -105,6 +109,7 @@ def attribute(
     score: ScoreName = "logit",
     against: int | None = None,
     seed: int = 0,
+    precision: Precision = None,
     **parameters: Any,
 ) -> Inputs:
     """Compute raw attribution maps of a prepared input; no preprocessing, no scaling, the network untouched.
@@ -122,6 +127,8 @@ def attribute(
     score : `logit`, `probability` or `margin` (log-odds of the class).
     against : a second class; the score is then the difference of the two logits.
     seed : of the method's random numbers; the same for every row, so a row does not depend on its place in the batch.
+    precision : `bfloat16` runs convolutions and linear layers of methods that need only scores (`rise`, `score-cam`, …)
+        in it: about three significant digits, faster where the processor has instructions for it. None: as delivered.
     **parameters : the method's own, such as `samples` or `noise`.
 
     Returns
@@ -139,7 +146,7 @@ def attribute(
     network = module if isinstance(module, nn.Module) else _black_box(module)
     inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
-    request = Request(METHODS[method], parameters, layer)
+    request = Request(METHODS[method], parameters, layer, precision)
     _, results = run(
         network,
         inputs,
@@ -379,6 +386,7 @@ def _probe(
         told = _Told(progress, request.evaluations if layer is None else 0)
         with probing(
             network, targets[i : i + 1], score, inputs=row if evaluates else (), evaluations=request.evaluations,
+            precision=None if request.precision is None else getattr(torch, request.precision),
             seed=seed, progress=told.add,
         ) as probe:  # fmt: skip
             given: dict[str, Any] = {"x": row if len(row) > 1 else row[0]}
@@ -424,6 +432,22 @@ class _Told:
 
     def finish(self) -> None:
         self.add(self._left)
+
+
+def takes_only_scores(method: Method) -> bool:
+    """Whether a method runs the whole network forward and nothing else, so that bfloat16 is enough for it."""
+    return bool({"scores", "occluded"} & set(method.arguments)) and not {"gradients", "evaluate"} & set(
+        method.arguments
+    )
+
+
+def check_precision(method: Method, precision: Any) -> None:
+    """Refuse what is not known, and gradients in bfloat16: too coarse to be shown."""
+    if precision != "bfloat16":
+        raise UsageError(f"precision={precision!r} is not known; it is bfloat16, or left out for the network's own.")
+    if not takes_only_scores(method):
+        names = ", ".join(m.name for m in METHODS if takes_only_scores(m))
+        raise UsageError(f"{method.name} cannot be made in bfloat16, for it takes more than scores; {names} can.")
 
 
 def _logits(network: nn.Module, row: tuple[Tensor, ...]) -> Tensor:

@@ -48,12 +48,14 @@ def prepare(network: nn.Module, inputs: tuple[Tensor, ...], precision: torch.dty
     Returns
     -------
     Fold, or None where the network has to be run as it is: with hooks on its modules (they would see other values),
-    compiled, with control flow that reads values, or where the folded logits differ.
+    compiled, with control flow that reads values, without weights, or where the folded logits differ.
     """
     if not _open(network):
         return None
     key = (precision, *((tuple(x.shape[1:]), x.dtype, x.device) for x in inputs), *map(id, modules_of(network)))
     tensors = tensors_of(network)
+    if not tensors:  # nothing of its own to be replaced: a black box, or a function in a module
+        return None
     stamp = tuple((name, t.data_ptr(), None if t.is_inference() else t._version) for name, t in tensors.items())
     with _LOCK, torch.no_grad():
         sums = _sums(tensors, inputs[0].device)
