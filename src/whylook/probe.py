@@ -100,9 +100,10 @@ class Probe:
         boxes : one slice per trailing axis each.
         """
         exact = self._fold is None or self._fold.precision is None  # the other engine compares, and would not agree
-        alone = isinstance(x, tuple) or self._single
-        if exact and not alone and (quick := self._incremental(x, filled, boxes)) is not None:
-            return quick
+        if exact and isinstance(x, Tensor) and not self._single:
+            quick = self._incremental(x, filled, boxes)
+            if quick is not None:
+                return quick
         inputs = x if isinstance(x, tuple) else (x,)
         parts = []
         for start in range(-1, len(boxes), _PICTURES):  # the first picture is the one without a box
