@@ -14,7 +14,6 @@ from references.common import REFUSED
 from references.rules import guided, lrp
 from toys import NAMES, Toy, batch, build, gap
 from whylook.rules.relevance import COMPOSITES
-from whylook.rules.relevance import Relevance as Relevance
 
 METHODS = ("guided-backprop", "deconvnet", "lrp", "excitation-backprop", "deeplift", "fullgrad")
 RELU_TOYS = ("plain", "residual", "in-place", "reused-relu", "functional", "batch-norm", "flatten-head", "frozen")
@@ -80,15 +79,8 @@ def test_the_box_is_prepared_by_the_network_like_the_input() -> None:
     padded = F.pad(x * 2 - 1, (1, 1, 1, 1), value=0.5)
     low, high = (F.pad(torch.full_like(x, v), (1, 1, 1, 1), value=0.5) for v in (-1.0, 1.0))
     inner = whylook.attribute(toy, padded, "lrp", 1, composite="epsilon-gamma-box", low=low, high=high)
-    assert total(outer).shape == (2,)
-    # A pixel's own constant (2x - 1) is no contribution of it: what it adds to that of the lowest value counts.
-    inside = inner[:, :, 1:-1, 1:-1]
-    scale = 2 * x / (2 * x - 1)
-    assert not torch.allclose(outer, inside)
-    weights = toy.features[0].weight
-    assert outer.isfinite().all()
-    assert scale.shape == x.shape
-    assert weights.ndim == 4
+    torch.testing.assert_close(outer, inner[:, :, 1:-1, 1:-1])
+    assert inner[:, :, 0].abs().max() < 1e-15  # padding is what it is, lowest and highest alike
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
@@ -254,7 +246,7 @@ def test_leaky_rectifiers_keep_their_slope_and_let_only_positive_signals_back() 
     ("f", "found"),
     [
         (nn.SiLU(), "1 SiLU and 0 rectifiers"),
-        (nn.Hardtanh(), "1 Hardtanh"),
+        (nn.Hardtanh(), "1 Hardtanh of"),
         (nn.Tanh(), "1 Tanh and 0 rectifiers"),
         (lambda z: torch.relu(F.silu(z)), "1 SiLU and 1 rectifiers"),
         (lambda z: z * (z > 0), "1 gt and 0 rectifiers"),
@@ -281,7 +273,7 @@ def test_a_compiled_network_is_refused_not_left_to_the_plain_gradient() -> None:
     toy = build("batch-norm")
     script = torch.jit.script(nn.Sequential(*toy.features, *toy.head))
     for method in ("guided-backprop", "deeplift", "lrp", "excitation-backprop", "fullgrad"):
-        with pytest.raises(whylook.Unsupported, match=r"Relu|rule"):
+        with pytest.raises(whylook.Unsupported, match=r"Relu|rule|constants"):
             whylook.attribute(script, batch(toy), method, 1)
     zero = whylook.attribute(script, batch(toy), "lrp", 1, composite="zero")  # the gradient, which is right there
     torch.testing.assert_close(zero, whylook.attribute(toy, batch(toy), "input-x-gradient", 1))
@@ -417,10 +409,15 @@ def test_guided_grad_cam_returns_the_shape_of_the_input_and_refuses_what_has_no_
 
 # Real architectures
 
+SIZE = 32
+
 
 def family(name: str) -> nn.Module:
     models = pytest.importorskip("torchvision.models", reason="needs torchvision")
     torch.manual_seed(0)
+    if name == "vgg11_bn":  # without the classifier, which is most of its weights
+        layers = models.vgg.make_layers(models.vgg.cfgs["A"], batch_norm=True)
+        return nn.Sequential(layers, *gap(512, 10))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return getattr(models, name)(weights=None, num_classes=10)
@@ -430,7 +427,7 @@ def family(name: str) -> nn.Module:
     "name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_y_400mf"]
 )
 def test_families_conserve_relevance_and_add_up(name: str) -> None:
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).double()
+    x = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).double()
     network = randomized(family(name), biases=False)
     with torch.no_grad():
         logit = network(x)[:, 3]
@@ -451,7 +448,7 @@ def test_families_conserve_relevance_and_add_up(name: str) -> None:
 def test_guided_backprop_is_no_plain_gradient_on_mobilenet_v2_and_refused_on_efficientnet() -> None:
     captum = pytest.importorskip("captum.attr", reason="needs captum")
     network = randomized(family("mobilenet_v2")).float()
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     leaf = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(network(leaf)[0, 3], leaf)
     with warnings.catch_warnings():
@@ -484,25 +481,35 @@ def test_captum_agrees_on_guided_backprop_and_deconvnet(name: str) -> None:
     torch.testing.assert_close(whylook.attribute(toy, x, "guided-grad-cam", 3), cam)
 
 
-def pooled() -> nn.Sequential:
+def stacked(*, pool: bool) -> nn.Sequential:
     torch.manual_seed(4)
+    middle = [nn.MaxPool2d(2), nn.Conv2d(6, 8, 3)] if pool else [nn.Conv2d(6, 8, 6, stride=2)]
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(200, 5)
-    ).double()
+        nn.Conv2d(3, 6, 3), nn.ReLU(), *middle, nn.ReLU(), nn.Flatten(), nn.Linear(200, 5)
+    ).double()  # fmt: skip
 
 
-def test_captum_and_shap_agree_on_deeplift_where_no_relu_is_used_twice() -> None:
+def test_shap_agrees_on_deeplift_and_captum_where_nothing_pools() -> None:
     captum = pytest.importorskip("captum.attr", reason="needs captum")
-    x, at = batch(build("plain")), batch(build("plain"), seed=9)
-    ours = whylook.attribute(pooled(), x, "deeplift", 3, baseline=at)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = captum.DeepLift(pooled()).attribute(x.clone().requires_grad_(), at, target=3)
-        torch.testing.assert_close(ours, theirs)
-        shap = pytest.importorskip("shap", reason="needs shap")
-        values = shap.DeepExplainer(pooled(), at[:1]).shap_values(x[:1], check_additivity=False)
-    alone = whylook.attribute(pooled(), x[:1], "deeplift", 3, baseline=at[:1])
-    np.testing.assert_allclose(alone.numpy(), np.asarray(values)[..., 3], rtol=1e-5, atol=1e-8)
+    shap = pytest.importorskip("shap", reason="needs shap")
+    x, at = batch(build("plain"), 1), batch(build("plain"), 1, seed=9)
+    for pool in (False, True):
+        network = stacked(pool=pool)
+        ours = whylook.attribute(network, x, "deeplift", 3, baseline=at)
+        with torch.no_grad():
+            drop = (network(x) - network(at))[:, 3]
+        torch.testing.assert_close(total(ours), drop)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = captum.DeepLift(stacked(pool=pool)).attribute(x.clone(), at, target=3).detach()
+            values = shap.DeepExplainer(stacked(pool=pool), at).shap_values(x, check_additivity=False)
+        np.testing.assert_allclose(ours.numpy(), np.asarray(values)[..., 3], rtol=1e-6, atol=1e-12)
+        if (
+            pool
+        ):  # Captum's windows do not hand on what their maxima change by: its map misses the difference by a fifth
+            assert abs(float(total(theirs)) - float(drop)) > 0.1 * abs(float(drop))
+        else:
+            torch.testing.assert_close(ours, theirs)
 
 
 def test_where_captum_fails_on_a_relu_that_is_used_twice() -> None:
@@ -539,7 +546,7 @@ def test_zennit_agrees_on_its_composites(name: str) -> None:
     for m in network.modules():
         if isinstance(m, nn.BatchNorm2d):
             m.eps = 0.0  # its merged normalization still divides by the square root of 1 + eps
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)).double()
+    x = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).double()
     own = {"canonizers": [ResNetCanonizer() if name == "resnet18" else VGGCanonizer()], "stabilizer": 1e-14}
     low, high = (torch.full_like(x, v) for v in (-5.0, 5.0))
     made = {
@@ -552,6 +559,10 @@ def test_zennit_agrees_on_its_composites(name: str) -> None:
         ours = whylook.attribute(network, x, "lrp", 3, composite=composite, epsilon=1e-6, **bounds)
         theirs = zennit_of(peer, network, x, 3)
         scale = float(theirs.abs().max())
+        if composite == "alpha-beta" and name == "squeezenet1_1":
+            # Where nothing takes away from an output, Zennit hands on twice its relevance; ours gives what there is.
+            assert total(theirs) / network(x)[0, 3] > total(ours) / network(x)[0, 3]
+            continue
         torch.testing.assert_close(ours / scale, theirs / scale, rtol=0, atol=1e-6)
 
 
@@ -559,15 +570,14 @@ def test_zennit_agrees_on_excitation_backprop_but_lets_sums_take_probability_awa
     composites = pytest.importorskip("zennit.composites", reason="needs zennit")
     from zennit.torchvision import ResNetCanonizer
 
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)).double()
+    x = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).double()
     for name in ("squeezenet1_1", "resnet18"):
         network = randomized(family(name))
         for m in network.modules():
             if isinstance(m, nn.BatchNorm2d):
                 m.eps = 0.0
         peer = composites.ExcitationBackprop(stabilizer=1e-14, zero_params=["bias"], canonizers=[ResNetCanonizer()])
-        with torch.no_grad():
-            theirs = zennit_of(peer, network, x, 3) / network(x)[0, 3]
+        theirs = zennit_of(peer, network, x, 3) / network(x)[0, 3].detach()
         ours = whylook.attribute(network, x, "excitation-backprop", 3)
         assert ours.min() >= 0
         torch.testing.assert_close(total(ours), torch.ones(1).double())
@@ -585,3 +595,18 @@ def test_what_is_refused_and_put_back_leaves_no_trace() -> None:
     assert type(build("plain")) is Toy
     assert np.allclose(guided(build("plain"), batch(build("plain"), 1), 1),
                        whylook.attribute(build("plain"), batch(build("plain"), 1), "guided-backprop", 1)[0])  # fmt: skip
+
+
+def test_explain_lays_the_box_between_black_and_white() -> None:
+    model = whylook.load_model("phantom:resnet")
+    image = whylook.load_image(np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8))
+    own = {"lrp": {"composite": "epsilon-gamma-box"}}
+    values = whylook.explain(image, model, ["lrp"], parameters=own).maps[0].values
+    from whylook.explainer import prepare
+
+    x = prepare(model, image)
+    black, white = (model.preprocess.normalize(torch.full_like(x[0], v))[None] for v in (0.0, 1.0))
+    expected = whylook.attribute(model.network, x, "lrp", composite="epsilon-gamma-box", low=black, high=white)
+    assert np.array_equal(values, expected[0].sum(0).numpy())
+    without = whylook.attribute(model.network, x, "lrp", composite="epsilon-gamma-box")
+    assert not torch.allclose(expected, without)

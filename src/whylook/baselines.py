@@ -4,8 +4,8 @@ Every method with a parameter `baseline` takes the same values:
 
 - a number: each value of the normalized input, so that 0 is the mean color of the training set;
 - a tensor (or array): [n, …] one per row, [1, …] or […] one for all, or what broadcasts to these;
-- `mean`: the picture's own mean color; `blur`: the picture, Gaussian-blurred by a tenth of its shorter side (its edges
-  mirrored). Both are made of the input alone;
+- `mean`, `min`, `max`: each channel's mean, smallest or largest value in the picture, as one color; `blur`: the picture,
+  Gaussian-blurred by a tenth of its shorter side (its edges mirrored). All are made of the input alone;
 - `black`, `white`, `noise` (uniform in all that a picture can be, seeded), a picture's path or an `Image`: these need to
   know how pictures are prepared, so they are for `explain`, which knows;
 - a list (or tuple) of these: one map each, averaged. For a network with several inputs a tuple is one per input.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from whylook.preprocess import Preprocess
     from whylook.probe import Inputs
 
-OF_THE_INPUT = ("mean", "blur")
+OF_THE_INPUT = ("mean", "min", "max", "blur")
 OF_THE_PREPARATION = ("black", "white", "noise")
 BLUR = 0.1  # standard deviation of the `blur` baseline, as a share of the picture's shorter side
 
@@ -242,7 +242,10 @@ def _rows_of(baseline: Any, x: Tensor) -> Tensor:
 def _of_the_input(name: str, x: Tensor) -> Tensor:
     if name == "blur":
         return blurred(x, BLUR * min(x.shape[2:]))
-    return x.mean(tuple(range(2, x.ndim)), keepdim=True).expand_as(x)
+    axes = tuple(range(2, x.ndim))
+    if name == "mean":
+        return x.mean(axes, keepdim=True).expand_as(x)
+    return (x.amin if name == "min" else x.amax)(axes, keepdim=True).expand_as(x)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

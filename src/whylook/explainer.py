@@ -250,6 +250,10 @@ class Job:
         method = request.method
         values = raw.values[0] if isinstance(raw.values, tuple) else raw.values
         array = one_map(values[0, k], method)
+        facts = {name: float(numbers[0, k]) for name, numbers in raw.facts.items()}
+        if method.floating:
+            facts["level"] = float(array.mean(dtype=np.float64))
+            array = array - np.float32(facts["level"])
         against = score.against
         return Map(
             values=array,
@@ -266,7 +270,7 @@ class Job:
             seconds=seconds,
             passes={"forward": raw.forwards, "backward": raw.backwards},
             reason=why_empty(array, method, seen, raw, k),
-            facts={name: float(numbers[0, k]) for name, numbers in raw.facts.items()},
+            facts=facts,
             warning=raw.warnings[0][k] if raw.warnings and raw.warnings[0] else None,
         )
 
@@ -376,6 +380,8 @@ def why_empty(
         return "The map is not finite: the network's activations or gradients overflow for this picture."
     if array.any():
         return None
+    if method.needs.attention:
+        return "The map is zero: no attention speaks for the target here, or the score does not depend on the picture."
     names = [layer.name for layer in raw.layers]
     gradients = [seen.gradients[name][k] for name in names if name in seen.gradients]
     if not names:

@@ -42,14 +42,12 @@ def occluded(network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, box
         return None
     # The picture as it is goes the same way, with a box that shows what is there anyway: rounding then cancels.
     pictures = [(x, boxes[0]), *((filled, box) for box in boxes)]
-    run, region = Run(), _region([box for _, box in pictures], (x.shape[2], x.shape[3]))
+    run, order = Run(), neighborhoods(boxes)
+    order = [[0, *(i + 1 for i in order[0])], *([i + 1 for i in some] for some in order[1:])]
     try:
-        logits = torch.cat(
-            [
-                network(_patched(run, x, pictures, region, slice(start, start + _ROWS)))
-                for start in range(0, len(pictures), _ROWS)
-            ]
-        )
+        answers = torch.cat([network(_patched(run, x, [pictures[i] for i in some])) for some in order])
+        logits = torch.empty_like(answers)
+        logits[[i for some in order for i in some]] = answers
         if type(logits) is not Tensor or not _agrees(network, x, pictures, logits):
             return None
     except Exception:  # noqa: BLE001 - whatever a network does with a tensor, the plain evaluation says it better
@@ -57,17 +55,32 @@ def occluded(network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, box
     return logits
 
 
+def neighborhoods(boxes: Sequence[Box]) -> list[list[int]]:
+    """Numbers of the boxes in batches of neighbors: at a border, fewer elements can be reached than in the middle."""
+
+    def split(some: list[int]) -> list[list[int]]:
+        if len(some) <= _ROWS:
+            return [some]
+        starts = [[boxes[i][axis].start for i in some] for axis in (0, 1)]
+        long = max((0, 1), key=lambda axis: max(starts[axis]) - min(starts[axis]))
+        some = sorted(some, key=lambda i: boxes[i][long].start)
+        return split(some[: len(some) // 2]) + split(some[len(some) // 2 :])
+
+    return split(list(range(len(boxes))))
+
+
 def _region(boxes: Sequence[Box], sizes: tuple[int, int]) -> Region:
     ends = [np.array([(box[axis].start, box[axis].stop - 1) for box in boxes], np.int64).T for axis in (0, 1)]
     return Region(*(around(first, last, size) for (first, last), size in zip(ends, sizes, strict=True)))
 
 
-def _patched(run: Run, x: Tensor, pictures: Sequence[Picture], region: Region, chosen: slice) -> Patched:
-    run.step, run.chosen = 0, chosen
+def _patched(run: Run, x: Tensor, pictures: Sequence[Picture]) -> Patched:
+    run.start()
+    region = _region([box for _, box in pictures], (x.shape[2], x.shape[3]))
     rows, columns = region
-    tops, lefts = rows.starts[chosen].tolist(), columns.starts[chosen].tolist()
+    tops, lefts = rows.starts.tolist(), columns.starts.tolist()
     crops = torch.cat([x[:, :, y : y + rows.length, z : z + columns.length] for y, z in zip(tops, lefts, strict=True)])
-    for crop, top, left, (source, (down, across)) in zip(crops, tops, lefts, pictures[chosen], strict=True):
+    for crop, top, left, (source, (down, across)) in zip(crops, tops, lefts, pictures, strict=True):
         crop[:, down.start - top : down.stop - top, across.start - left : across.stop - left] = source[
             0, :, down, across
         ]

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from whylook.incremental.regions import Region, Starts
 
 MOST = 0.9  # share of a map from which on all of it is computed
 
 
-@dataclass(eq=False)
 class Run:
-    """What all batches of one picture share: the clean map behind every step, in the order in which they are made."""
+    """What all batches of one picture share: what operations make of clean maps, by operation and arguments."""
 
-    cleans: list[Any] = field(default_factory=list)
-    step: int = 0
-    chosen: slice = field(default_factory=lambda: slice(None))  # the positions of this batch
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[Any, list[Tensor]]] = {}
+        self._used: set[tuple[Any, ...]] = set()
+        self._call: tuple[tuple[Any, ...], list[Tensor]] = ((), [])
+
+    def start(self) -> None:
+        """Begin a batch; what the last one had no use for, such as of weights that are made anew each time, is dropped."""
+        self._known = {key: self._known[key] for key in self._used}
+        self._used = set()
+
+    def enter(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Note the operation that is followed now, by its clean arguments."""
+        leaves = [leaf.clean if isinstance(leaf, Patched) else leaf for leaf in tree_leaves((args, kwargs))]
+        key = (func, *(id(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
+        self._call = (key, [leaf for leaf in leaves if isinstance(leaf, Tensor)])  # kept, so that no id is used again
 
     def clean(self, make: Callable[[], Any]) -> Any:
-        """The clean result of this step, made the first time."""
-        if self.step == len(self.cleans):
-            self.cleans.append(make())
-        self.step += 1
-        return self.cleans[self.step - 1]
+        """What the operation makes of its clean arguments, computed the first time."""
+        key, kept = self._call
+        if key not in self._known:
+            self._known[key] = (make(), kept)
+        self._used.add(key)
+        return self._known[key][0]
 
 
 class Patched(torch.Tensor):
@@ -47,7 +59,7 @@ class Patched(torch.Tensor):
 
     @staticmethod
     def __new__(cls, run: Run, clean: Tensor, crops: Tensor, region: Region) -> Patched:
-        """Make one; `region` has the rectangles of all positions, of which `run.chosen` are in this batch."""
+        """Make one; `region` has a rectangle for each row."""
         shape = (crops.shape[0], *clean.shape[1:])
         made: Patched = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=clean.dtype, device=clean.device)
         made.run, made.clean, made.crops, made.region, made.dense = run, clean, crops, region, None
@@ -70,21 +82,18 @@ class Patched(torch.Tensor):
         if (rows.length, columns.length) == (rows.size, columns.size):
             return self.crops
         out = self.clean.expand(self.shape).clone(memory_format=torch.preserve_format)
-        tops, lefts = rows.starts[self.run.chosen], columns.starts[self.run.chosen]
-        _paste(out, self.crops, tops, lefts)
+        _paste(out, self.crops, rows.starts, columns.starts)
         return out
 
     def part(self, tops: Starts, lefts: Starts, size: tuple[int, int], pad: Pad | None = None) -> Tensor:
-        """Rectangles [b, c, *size] of it that begin at `tops` and `lefts` (of all positions) of the padded map."""
-        chosen = self.run.chosen
-        tops, lefts = tops[chosen], lefts[chosen]
+        """Rectangles [b, c, *size] of it that begin at `tops` and `lefts` of the padded map."""
         source = self.clean if pad is None else pad(self.clean)
         top, left = (0, 0) if pad is None else pad.before
         out = self.crops.new_empty((len(tops), self.clean.shape[1], *size)).to(memory_format=layout(self.crops))
         for i, (y, x) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
             out[i] = source[0, :, y : y + size[0], x : x + size[1]]
         rows, columns = self.region
-        _paste(out, self.crops, rows.starts[chosen] + top - tops, columns.starts[chosen] + left - lefts)
+        _paste(out, self.crops, rows.starts + top - tops, columns.starts + left - lefts)
         return out
 
     def within(self, region: Region) -> Tensor:
@@ -106,6 +115,9 @@ class Patched(torch.Tensor):
         rule = RULES.get(name.removesuffix("_"))
         if rule is not None and not (in_place and not name.endswith("_")):
             opened = tree_map(_open, args)
+            crops = next((v for v in tree_leaves(opened) if isinstance(v, Patched)), None)
+            if crops is not None:
+                crops.run.enter(func, opened, kwargs)
             result = rule(func if not in_place else _pure(func), *opened, **kwargs)
             if result is not NotImplemented:
                 if in_place:

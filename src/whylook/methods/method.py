@@ -97,6 +97,7 @@ class Method:
     seeded : whether it draws random numbers.
     class_specific : whether the map depends on the target.
     background : whether its `baseline` is a set that every row is compared with, rather than one per row.
+    floating : whether only differences within a map mean something; `explain` then takes its mean off.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Method:
     seeded: bool
     class_specific: bool
     background: bool = False
+    floating: bool = False
 
     @property
     def summary(self) -> str:
@@ -166,6 +168,7 @@ def method(
     channels: Literal["sum", "abs-max"] | None = None,
     class_specific: bool = True,
     background: bool = False,
+    floating: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an attribution method; see `Method` for the facts.
 
@@ -205,6 +208,7 @@ def method(
                 seeded="rng" in own,
                 class_specific=class_specific,
                 background=background,
+                floating=floating,
             ),
         )
         return function

@@ -86,8 +86,12 @@ def integrated_gradients(
             average = _average(lambda at, start=start: gradients(_points(start, x, at)), nodes, weights, x)  # type: ignore[misc]
         evaluations = [a + b for a, b in zip(evaluations, taken, strict=True)]
         maps.append(each(lambda g, a, b: g * (b - a), average, start, x))
-    remedy = f"{MOST} evaluations did not bring it down" if adapts else "take more steps, or leave them out to adapt"
-    return _noted(_mean(maps), ends, evaluations, tolerance, remedy)
+    if not adapts:
+        return _noted(_mean(maps), ends, evaluations, tolerance, "take more steps, or leave them out to adapt")
+    ended = f"{MOST} evaluations did not bring it down"
+    canceled = "the score moves up and down on the way and comes back to near where it was"
+    remedies = [ended if n >= MOST else canceled for n in evaluations]
+    return _noted(_mean(maps), ends, evaluations, tolerance, remedies)
 
 
 def _adapted(start: Inputs, x: Inputs, evaluate: Evaluate, ends: Tensor, tolerance: float) -> tuple[Inputs, list[int]]:
@@ -517,7 +521,11 @@ def _check_tolerance(tolerance: float) -> None:
 
 
 def _noted(
-    values: Inputs, ends: Sequence[Tensor], evaluations: Sequence[int], tolerance: float = math.inf, remedy: str = ""
+    values: Inputs,
+    ends: Sequence[Tensor],
+    evaluations: Sequence[int],
+    tolerance: float = math.inf,
+    why: str | Sequence[str] = "",
 ) -> Noted:
     """Maps [k, …] with what their sums miss.
 
@@ -527,7 +535,7 @@ def _noted(
     ends : for each baseline the scores [2, k] of the baseline and of the input.
     evaluations : per target.
     tolerance : relative residual above which a map carries a warning.
-    remedy : what the warning ends with.
+    why : what the warning ends with, for all or per target.
     """
     import torch
 
@@ -535,12 +543,13 @@ def _noted(
     sums = _sums(values).tolist()
     residuals = [total - delta for total, delta in zip(sums, deltas, strict=True)]
     relative = [0.0 if r == 0 else abs(r / d) if d else math.inf for r, d in zip(residuals, deltas, strict=True)]
+    reasons = [why] * len(deltas) if isinstance(why, str) else why
     warnings = [
         f"The shares add up to {total:.3g}, but the score differs from the baseline's by {delta:.3g}: a residual of "
-        f"{miss:.1%} of that, above {tolerance:.1%}; {remedy}."
+        f"{f'{miss:.1%} of' if miss < 10 else 'more than ten times'} that, above {tolerance:.1%}; {reason}."
         if miss > tolerance
         else None
-        for total, delta, miss in zip(sums, deltas, relative, strict=True)
+        for total, delta, miss, reason in zip(sums, deltas, relative, reasons, strict=True)
     ]
     facts = {"residual": residuals, "relative_residual": relative, "evaluations": evaluations}
     numbers = {name: torch.tensor(of, dtype=torch.float64) for name, of in facts.items()}
