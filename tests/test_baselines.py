@@ -35,7 +35,9 @@ def test_numbers_and_tensors_take_the_input_s_shape(given: object, expected: tor
 def test_the_mean_is_the_picture_s_own_color_and_needs_nothing_else() -> None:
     assert torch.allclose(one_like("mean", X), X.mean((2, 3), keepdim=True).expand_as(X))
     for row in range(2):
-        for name in ("mean", "blur"):
+        assert torch.equal(one_like("min", X)[row, 1], X[row, 1].min().expand(8, 6))
+        assert torch.equal(one_like("max", X)[row, 1], X[row, 1].max().expand(8, 6))
+        for name in ("mean", "min", "max", "blur"):
             assert torch.equal(one_like(name, X)[row], one_like(name, X[row : row + 1])[0])
 
 

@@ -14,7 +14,8 @@ import torch
 from PIL import Image as Pil
 
 from whylook.cli import run
-from whylook.cli.explain import pick_device
+from whylook.cli.explain import parse_settings
+from whylook.devices import pick
 from whylook.errors import UsageError
 
 MODEL = ["-m", "phantom:resnet"]
@@ -183,6 +184,49 @@ def test_what_could_not_be_had_is_in_the_result(
     assert [m["name"] for m in result["models"]] == ["phantom:resnet"]
 
 
+def test_a_map_s_numbers_and_warning_are_in_the_table(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setting = ["--set", "integrated-gradients.steps=1", "--set", "integrated-gradients.baseline=black"]
+    given = ["-x", "integrated-gradients", *setting, "-o", str(tmp_path)]
+    assert run(["explain", str(photo), *MODEL, *given]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Integrated Gradients" in said
+    (record,) = json.loads((tmp_path / "result.json").read_text("utf-8"))["maps"]
+    assert record["method"] == "integrated-gradients"
+    assert record["parameters"] == {"baseline": "black", "steps": 1, "rule": None, "tolerance": 0.05}
+    assert record["facts"]["relative_residual"] > 0.05
+    assert record["facts"]["evaluations"] == 1
+    assert "take more steps" in record["warning"]
+    assert "evaluations 1." in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "match"),
+    [
+        ("integrated-gradients.baseline=blakc", "neither a picture's path nor one of black"),
+        ("integrated-gradients.stepps=5", "no parameter 'stepps'"),
+        ("integrated-gradients.steps=0", "steps must be a whole number, 1 or more"),
+        ("integrated-gradients.rule=simpson", "no rule 'simpson'"),
+        ("integrated-gradients", "is not METHOD.NAME=VALUE"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_2(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, match: str
+) -> None:
+    given = ["-x", "integrated-gradients", "--set", setting, "-o", str(tmp_path)]
+    assert run(["explain", str(photo), *MODEL, *given]) == 2
+    assert match in capsys.readouterr().err
+
+
+def test_several_values_of_a_setting_are_a_list() -> None:
+    parsed = parse_settings(["a.baseline=black,white", "a.steps=5", "b.noise=.5", "b.window=4,8", "a.rule=midpoint"])
+    assert parsed == {
+        "a": {"baseline": ["black", "white"], "steps": 5, "rule": "midpoint"},
+        "b": {"noise": 0.5, "window": [4, 8]},
+    }
+
+
 def test_how_a_picture_was_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Pil.fromarray(np.arange(6400, dtype=np.uint16).reshape(80, 80)).save(tmp_path / "deep.png")
     command = ["explain", str(tmp_path / "deep.png"), *MODEL, "-o", str(tmp_path / "out")]
@@ -204,7 +248,7 @@ def test_a_picture_that_cannot_be_fed_is_3_and_the_others_are_done(
 
 
 class Machine:
-    """What `pick_device` asks of torch, on a machine with two GPUs."""
+    """What `pick` asks of torch, on a machine with two GPUs."""
 
     device = staticmethod(torch.device)
 
@@ -214,12 +258,12 @@ class Machine:
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
-    assert [pick_device(d, Machine) for d in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
+    assert [pick(d, Machine) for d in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
     for name in ("cuda:2", "cuda:7", "cpu:3", "mps", "gpu", "cuda:x", ""):
         with pytest.raises(UsageError, match="There is no device"):
-            pick_device(name, Machine)
+            pick(name, Machine)
     with pytest.raises(UsageError, match="cuda:0 to cuda:1"):
-        pick_device("cuda:7", Machine)
+        pick("cuda:7", Machine)
 
 
 @pytest.mark.parametrize("arguments", [["methods"], ["models"], ["methods", "--json"], ["explain", "é×.jpg", "--json"]])

@@ -154,6 +154,13 @@ def test_a_figure_says_everything(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 50_000
 
 
+def test_a_figure_says_what_a_map_misses():
+    said = " ".join(" ".join(t.get_text() for t in figure(made_up.explanation()).texts).split())
+    assert f"evaluations 512. Warning: {made_up.WARNING}" in said
+    assert said.count("Warning") == 1
+    assert said.count("relative residual 8.3 %") == 4
+
+
 def test_many_methods_of_one_model_are_set_in_lines():
     many = (*made_up.METHODS, *(f"method-{i}-cam" for i in range(6)))
     fig = figure(made_up.explanation(models=("a",), methods=many))

@@ -206,6 +206,17 @@ def test_progress_reaches_its_total() -> None:
     assert [d for d, _ in seen] == sorted(d for d, _ in seen)
 
 
+def test_progress_that_nobody_can_foretell_reaches_its_total_too() -> None:
+    seen: list[tuple[int, int]] = []
+    explain(
+        picture(), model("a"), ["integrated-gradients", "occlusion", "blur-ig"], [1, 2],
+        parameters={"blur-ig": {"steps": 3}}, progress=lambda done, total, what: seen.append((done, total)),
+    )  # fmt: skip
+    assert seen[-1] == (68, 68)
+    assert len({total for _, total in seen}) == 1
+    assert [d for d, _ in seen] == sorted({d for d, _ in seen})
+
+
 def test_a_double_network_is_fed_doubles() -> None:
     double = load_model(
         build("plain"),

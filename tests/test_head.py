@@ -81,13 +81,30 @@ def test_what_goes_around_the_layer_is_kept(how: str, repeats: bool) -> None:
         head = Head(net, (x,), layer, torch.tensor([[1, 3]]), Score())
         net.count.rows.clear()
         activations = torch.randn(3, 4, 6, 6, dtype=torch.float64)
-        kept = activations.clone()
-        answers = head(activations)
-    assert net.count.rows == [3 if repeats else 1]  # the layers before are run on one row wherever that is right
-    assert torch.equal(activations, kept)
+        answers = head(activations.clone())
+    assert net.count.rows[-1] == (3 if repeats else 1)  # the layers before are run on one row wherever that is right
     for i in range(3):
         expected = whole(net, net.layer, x, activations[i : i + 1], call)[0, [1, 3]]
         torch.testing.assert_close(answers[i], expected)
+
+
+def test_the_layer_itself_is_not_run_to_be_replaced() -> None:
+    count = Counting()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(count, nn.ReLU()), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    x = torch.randn(1, 3, 8, 8)
+    before = dict(vars(net[1]))
+    with guarded(net, x.device):
+        head = Head(net, (x,), Layer("1", net[1], "nchw", (6, 6)), torch.tensor([[1]]), Score())
+        head(torch.randn(5, 4, 6, 6))
+        head.gradients(torch.randn(5, 4, 6, 6))
+    assert count.rows == [1]  # once, to see what it puts out
+    assert vars(net[1]).keys() == before.keys()
+    own = net[1].forward
+    net[1].forward = lambda v: own(v) * 2  # as some libraries wrap a module
+    wrapped = net[1].forward
+    with guarded(net, x.device):
+        Head(net, (x,), Layer("1", net[1], "nchw", (6, 6)), torch.tensor([[1]]), Score())(torch.zeros(2, 4, 6, 6))
+    assert net[1].forward is wrapped
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +117,7 @@ def test_the_head_is_the_toys_head(name: str) -> None:
         A = toy.grid(toy.features(x.clone())).detach()
         torch.testing.assert_close(head.A, A)
         noise = torch.randn(2, *A.shape[1:], dtype=torch.float64)
-        answers, slopes = head(noise), head.gradients(noise)
+        answers, slopes = head(noise.clone()), head.gradients(noise)
     like = toy.features(x.clone()).detach()
     for i in range(2):
         leaf = layer.raw(noise[i : i + 1], like).clone().requires_grad_()

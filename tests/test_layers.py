@@ -274,3 +274,47 @@ def test_the_picture_need_not_be_the_first_input() -> None:
 
     inputs = torch.randn(2, 5), torch.randn(2, 3, 12, 12)
     assert whylook.attribute(Meta(), inputs, "grad-cam", 1, layer="f").shape == (2, 12, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "found", "prefix"),
+    [
+        ("vit_base_patch16_siglip_224", 64, "norm", 0),  # the head reads through an attention of its own
+        ("vit_so150m_patch16_reg4_map_256", 64, "norm", 4),
+        ("vit_small_patch14_reg4_dinov2", 56, "blocks.1.norm1", 5),
+        ("vit_base_patch32_clip_224", 128, "blocks.1.norm1", 1),
+        ("vit_small_patch16_dinov3", 64, "norm", 5),
+        ("beit_base_patch16_224", 64, "blocks.1", 1),
+        ("vit_small_patch16_18x2_224", 64, "blocks.1.attns.1.norm", 1),
+    ],
+)
+def test_tokens_of_vits_with_every_head(name: str, size: int, found: str, prefix: int) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=5, img_size=size, depth=2).eval()
+    layer = find_layer(network, (torch.randn(1, 3, size, size),))
+    assert (layer.name, layer.grid, layer.layout, layer.prefix) == (found, (4, 4), "tokens", prefix)
+
+
+def test_as_many_tokens_as_channels_are_still_tokens() -> None:
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch = nn.Conv2d(3, 16, 8, stride=8)
+            self.blocks = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2)
+            self.fc = nn.Linear(16, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.blocks(self.patch(x).flatten(2).transpose(1, 2)).mean(1))
+
+    layer = find_layer(Square().eval(), (torch.randn(1, 3, 32, 32),))
+    assert (layer.name, layer.grid, layer.layout) == ("blocks", (4, 4), "tokens")
+
+
+@pytest.mark.parametrize(("count", "expected"), [(16, (0, (4, 4))), (18, (2, (4, 4))), (7, (3, (2, 2))), (500, None)])
+def test_tokens_are_a_prefix_and_a_grid(count: int, expected: object) -> None:
+    from whylook.layers import find_tokens
+
+    network = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert find_tokens(network, (torch.randn(1, 3, 16, 16),), count) == expected

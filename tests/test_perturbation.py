@@ -198,6 +198,16 @@ def test_rise_on_a_constant_network_is_the_constant_times_the_mean_mask() -> Non
     torch.testing.assert_close(maps[0] / 2, random_masks(x, 200, 7, 0.5, Noise(0)).mean(0) / 0.5)
 
 
+def test_explain_shows_rise_without_its_level() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    feeding = whylook.Preprocess((16, 16), resize="none", mean=0.5, std=0.5)
+    model = whylook.load_model(lambda v: 100 + v.mean((2, 3)), preprocess=feeding, name="n")
+    m = whylook.explain(picture, model, "rise", 0, parameters={"rise": {"samples": 20}}).map("n", "rise")
+    raw = attribute(model.network, feeding.apply(whylook.load_image(picture))[None], "rise", 0, samples=20)[0].numpy()
+    assert abs(m.values.mean()) < 1e-4
+    np.testing.assert_allclose(m.values + m.facts["level"], raw, rtol=1e-6)
+
+
 def test_rise_with_every_cell_kept_is_the_score() -> None:
     net, x = Linear(3, 8, 8), rows(2, 3, 8, 8)
     ours = attribute(net, x, "rise", 1, samples=3, keep=1.0)

@@ -1,5 +1,6 @@
 """Real ImageNet networks on real photos: the right class first, and the map on the animal."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -63,3 +64,13 @@ def test_the_right_class_first_and_the_map_on_the_animal(name: str, real: Path) 
     assert sum(v > 1 for v in on_it.values()) >= len(BOXES) - 1, on_it
     # The same boxes turned by half a turn are the control: a centered blob would do as well there.
     assert np.mean(list(on_it.values())) > np.mean(list(turned.values())) + 0.25, turned
+
+
+@pytest.mark.parametrize("method", ["lrp", "guided-grad-cam", "excitation-backprop"])
+def test_rules_find_the_animal_on_both_networks(method: str, real: Path) -> None:
+    box = BOXES["brown_bear"]  # off the center, so that its mirror image is a control
+    for name in NETWORKS:
+        m = explain(load_image(real / "photos" / "brown_bear.jpg"), network(name, real), [method]).maps[0]
+        size = replace(m, values=np.abs(m.values))
+        assert enrichment(size, box) > 2
+        assert enrichment(size, box, mirrored=True) < 0.5

@@ -171,6 +171,23 @@ def test_the_payload_holds_every_map_and_failure():
     assert data["methods"][made_up.METHODS[0]]["title"] == made_up.METHODS[0]  # not registered, shown by its name
 
 
+def test_numbers_and_warnings_of_a_map_are_said_wherever_it_is_shown():
+    explanation = made_up.explanation()
+    warned, noted = explanation.map("resnet50", "made-up-signed"), explanation.map("vgg16", "made-up-signed")
+    line = "Residual 0.02, relative residual 8.3 %, evaluations 512."
+    assert words.note(noted) == line
+    assert words.note(warned) == f"{line} Warning: {made_up.WARNING}"
+    assert words.note(explanation.map("vgg16", "made-up-gradient")) == ""
+    assert words.numbers(replace(noted, facts={"relative_residual": float("inf")})) == [("relative residual", "– %")]
+    assert words.describe(warned, "Signed").endswith(f"Warning: {made_up.WARNING}")
+    sent = payload([explanation])["sections"][0]["explanations"][0]["maps"]
+    assert [m["warning"] for m in sent].count(made_up.WARNING) == 1
+    assert ["relative residual", "8.3 %"] in next(m for m in sent if m["method"] == "made-up-signed")["facts"]
+    shown = " ".join(Text(static(explanation)).text)
+    assert shown.count(line) == 4
+    assert shown.count(made_up.WARNING) == 1
+
+
 def test_a_picture_is_sent_once():
     explanation = made_up.explanation()
     data = payload([explanation, Section("Again", explanations=(explanation,))])

@@ -45,6 +45,8 @@ def test_a_saved_folder_holds_every_map_bit_for_bit(tmp_path):
             assert (values == made.values).all()
             assert record["grid"] == list(values.shape)
             assert record["method"] == made.method
+            assert record["facts"] == made.facts
+            assert record["warning"] == made.warning
             assert result["models"][record["model"]]["name"] == made.model
     image = result["images"][0]
     assert (image["sha256"], image["width"], image["height"]) == (explanation.image.sha256, 96, 64)

@@ -156,6 +156,16 @@ def test_the_page_shows_every_model_map_and_failure(visit, usual):
     assert row.inner_text().split("\n") == [top.label, f"{100 * top.probability:.1f} %"]
 
 
+def test_numbers_and_warnings_stand_by_their_map(visit, usual):
+    page = visit(usual)
+    warning = page.locator(".cell .warning")
+    assert warning.count() == 1
+    assert warning.inner_text() == f"Warning: {made_up.WARNING}"
+    facts = page.locator(".cell", has=page.locator(".warning")).locator(".facts dl")
+    assert "Relative residual" in facts.text_content()
+    assert "8.3 %" in facts.text_content()
+
+
 def test_a_map_is_painted_in_the_colors_of_its_values(visit, usual):
     tab = visit(usual)
     slider = tab.get_by_role("slider", name="Opacity of the maps")

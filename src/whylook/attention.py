@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from whylook.errors import Unsupported
-from whylook.layers import Layer, first_tensor
+from whylook.layers import first_tensor
 
+INSTEAD = "use grad-cam, which reads its last feature layer, or gradient"
 _SOFTMAX = {torch.softmax, Tensor.softmax, F.softmax, torch.special.softmax}
 _PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.einsum}
 
@@ -42,13 +43,14 @@ class Watch(TorchFunctionMode):
 
     Fused kernels (`scaled_dot_product_attention`, `multi_head_attention_forward`) are replaced by the same mathematics
     in the open; where a network multiplies with a softmax of its own, that softmax is kept. `unused` are softmaxes over
-    the last axis that went into something else first.
+    the last axis that went into something else first; `streams` the first two sides of what modules put out with three.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.unused: list[Tensor] = []
+        self.streams: set[tuple[int, int]] = set()
 
     def __torch_function__(
         self, func: Any, types: Iterable[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -69,7 +71,7 @@ class Watch(TorchFunctionMode):
         if func in _SOFTMAX and output.ndim >= 3:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
             if dim in (-1, output.ndim - 1):
-                self.unused.append(output)
+                self.unused.append(_asked(output))
         return output
 
     def _fused(
@@ -94,7 +96,7 @@ class Watch(TorchFunctionMode):
         if attn_mask is not None:
             boolean = attn_mask.dtype == torch.bool
             products = products.masked_fill(~attn_mask, -torch.inf) if boolean else products + attn_mask
-        weights = products.softmax(-1)
+        weights = _asked(products.softmax(-1))
         self.calls.append(Call(weights))
         return (F.dropout(weights, dropout_p) if dropout_p else weights) @ value
 
@@ -156,7 +158,7 @@ class Watch(TorchFunctionMode):
             hidden = key_padding_mask[:, None, None]
             boolean = hidden.dtype == torch.bool
             products = products.masked_fill(hidden, -torch.inf) if boolean else products + hidden
-        weights = products.softmax(-1)
+        weights = _asked(products.softmax(-1))
         self.calls.append(Call(weights))
         dropped = F.dropout(weights, dropout_p) if training and dropout_p else weights
         out = F.linear((dropped @ v).permute(2, 0, 1, 3).flatten(2), out_proj_weight, out_proj_bias)
@@ -164,6 +166,11 @@ class Watch(TorchFunctionMode):
         if alone:
             return out[:, 0], None if shown is None else shown[0]
         return out, shown
+
+
+def _asked(weights: Tensor) -> Tensor:
+    """Ask for the gradient of weights that depend on no input, too (attention that is alike everywhere, say)."""
+    return weights if weights.requires_grad or not torch.is_grad_enabled() else weights.requires_grad_()
 
 
 @contextmanager
@@ -176,12 +183,13 @@ def watching(network: nn.Module) -> Iterator[Watch]:
         begun.append(len(watch.calls))
 
     def leave(module: nn.Module, _: object, output: object) -> None:
-        if len(watch.calls) != begun.pop() + 1:
+        inside, tokens = len(watch.calls) - begun.pop(), first_tensor(output)
+        if tokens is None or tokens.ndim != 3:
             return
-        call, tokens = watch.calls[-1], first_tensor(output)
-        # The outermost is done last, so it has the last word.
-        if tokens is not None and tokens.ndim == 3 and tokens.shape[1] == call.weights.shape[-2]:
-            call.block, call.output = module, tokens
+        watch.streams.add((tokens.shape[0], tokens.shape[1]))
+        # The outermost that holds one attention is done last, so it has the last word.
+        if inside == 1 and tokens.shape[1] == watch.calls[-1].weights.shape[-2]:
+            watch.calls[-1].block, watch.calls[-1].output = module, tokens
 
     handles = []
     try:
@@ -195,44 +203,44 @@ def watching(network: nn.Module) -> Iterator[Watch]:
             handle.remove()
 
 
-def one_token_set(network: nn.Module, watch: Watch, rows: int, layer: Layer) -> Callable[[Tensor], Tensor]:
-    """Return what brings a call's weights, or their gradients, to [n, heads, t, t].
+def one_token_set(network: nn.Module, watch: Watch, rows: int) -> tuple[int, Callable[[Tensor], Tensor]]:
+    """Return the number of tokens t, and what brings a call's weights, or their gradients, to [n, heads, t, t].
 
     Parameters
     ----------
     network : for its name.
     watch : what was seen.
     rows : n.
-    layer : where a CAM would be read: its prefix and grid are what the tokens are held against.
 
     Raises
     ------
     Unsupported
-        If there was no attention, or not all of it was among all tokens of one and the same set.
+        If there was no attention, or not all of it was among all tokens of one and the same set, one after the other.
     """
     kind = type(network).__name__
-    instead = "use grad-cam, which reads its last feature layer, or gradient"
     if not watch.calls:
-        raise Unsupported(f"{kind} has no attention whose weights can be seen; {instead}.")
-    tokens = layer.prefix + math.prod(layer.grid) if layer.layout == "tokens" else None
+        raise Unsupported(f"{kind} has no attention whose weights can be seen; {INSTEAD}.")
+    first = watch.calls[0].weights
+    tokens, folded = first.shape[-1], first.shape[0] if first.ndim == 3 else rows
     for i, call in enumerate(watch.calls):
         shape = call.weights.shape
-        fits = shape[-2:] == (tokens, tokens) and (
-            (len(shape) == 4 and shape[0] == rows) or (len(shape) == 3 and shape[0] % rows == 0)
-        )
-        if not fits:
-            raise Unsupported(_misfit(kind, i, len(watch.calls), shape, rows, layer) + f"; {instead}.")
+        heads = len(shape) == 4 or (len(shape) == 3 and shape[0] % rows == 0)
+        apart = call.output is not None and call.output.shape[0] != rows
+        if not heads or shape[0] != folded or shape[-2:] != (tokens, tokens) or apart:
+            raise Unsupported(f"{_misfit(kind, i, [c.weights.shape for c in watch.calls], rows)}; {INSTEAD}.")
+    if watch.streams and not {(rows, tokens), (tokens, rows)} & watch.streams:
+        raise Unsupported(f"{kind} has attention among {tokens} things that are not tokens; {INSTEAD}.")
     if any(s.shape[-2] == s.shape[-1] > 1 for s in watch.unused):
         raise Unsupported(
             f"{kind} mixes attention weights with others before it uses them (talking heads, or gated positions), so "
-            f"there are none to follow from token to token; {instead}."
+            f"there are none to follow from token to token; {INSTEAD}."
         )
     for before, behind in pairwise(watch.calls):
         if not _leads(before.weights, behind.weights):
             raise Unsupported(
-                f"{kind} runs attentions side by side, so their weights cannot be multiplied through; {instead}."
+                f"{kind} runs attentions side by side, so their weights cannot be multiplied through; {INSTEAD}."
             )
-    return lambda weights: weights.reshape(rows, -1, *weights.shape[-2:])
+    return tokens, lambda weights: weights.reshape(rows, -1, tokens, tokens)
 
 
 def _leads(before: Tensor, behind: Tensor) -> bool:
@@ -250,16 +258,17 @@ def _leads(before: Tensor, behind: Tensor) -> bool:
     return False
 
 
-def _misfit(kind: str, index: int, count: int, shape: Sequence[int], rows: int, layer: Layer) -> str:
-    queries, keys = shape[-2:]
-    if index == count - 1 > 0 and queries < keys == layer.prefix + math.prod(layer.grid) and layer.layout == "tokens":
+def _misfit(kind: str, index: int, shapes: Sequence[Sequence[int]], rows: int) -> str:
+    """What is wrong with attention `index`, in words."""
+    (queries, keys), first, count = shapes[index][-2:], shapes[0][-1], len(shapes)
+    if index == count - 1 > 0 and queries < keys == first:
         return f"The head of {kind} reads its tokens through an attention of its own (attention pooling)"
-    grid = " × ".join(map(str, layer.grid))
     what = f"attention {index + 1} of {count} is from {queries} tokens to {keys}"
-    if shape[0] != rows and len(shape) == 4:
-        what += f", {shape[0] // rows} times per picture (in windows, or with the rest folded into the batch)"
-    beside = f"{layer.prefix} + {grid} tokens" if layer.layout == "tokens" else f"a grid of {grid}"
-    return f"{kind}'s attention is not among all tokens of one set: {what}, where its last features are {beside}"
+    if shapes[index][0] > rows and len(shapes[index]) == 4:
+        what += f", {shapes[index][0] // rows} times per picture (in windows, or with the rest folded into the batch)"
+    elif keys != first:
+        what += f", the first among {first}"
+    return f"{kind}'s attention is not among all tokens of one set: {what}"
 
 
 def blocks(network: nn.Module, watch: Watch) -> list[Tensor]:

@@ -4,8 +4,8 @@ Every method with a parameter `baseline` takes the same values:
 
 - a number: each value of the normalized input, so that 0 is the mean color of the training set;
 - a tensor (or array): [n, …] one per row, [1, …] or […] one for all, or what broadcasts to these;
-- `mean`: the picture's own mean color; `blur`: the picture, Gaussian-blurred by a tenth of its shorter side (its edges
-  mirrored). Both are made of the input alone;
+- `mean`, `min`, `max`: each channel's mean, smallest or largest value in the picture, as one color; `blur`: the picture,
+  Gaussian-blurred by a tenth of its shorter side (its edges mirrored). All are made of the input alone;
 - `black`, `white`, `noise` (uniform in all that a picture can be, seeded), a picture's path or an `Image`: these need to
   know how pictures are prepared, so they are for `explain`, which knows;
 - a list (or tuple) of these: one map each, averaged. For a network with several inputs a tuple is one per input.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from whylook.preprocess import Preprocess
     from whylook.probe import Inputs
 
-OF_THE_INPUT = ("mean", "blur")
+OF_THE_INPUT = ("mean", "min", "max", "blur")
 OF_THE_PREPARATION = ("black", "white", "noise")
 BLUR = 0.1  # standard deviation of the `blur` baseline, as a share of the picture's shorter side
 
@@ -92,6 +92,30 @@ def all_like(baseline: Any, x: Inputs) -> list[Inputs]:
     check(baseline)
     several = isinstance(baseline, list) or (isinstance(baseline, tuple) and not isinstance(x, tuple))
     return [one_like(b, x) for b in (baseline if several else [baseline])]
+
+
+def rows_like(baseline: Any, x: Inputs) -> Inputs:
+    """Bring a set of baselines to rows [m, …] of the shape, dtype and device of `x` [1, …] (or a tuple of such).
+
+    Parameters
+    ----------
+    baseline : a tensor [m, …], anything else that is one baseline, or a list of these, one below the other.
+    x : one row, or a tuple of one row each.
+    """
+    import torch
+
+    check(baseline)
+    if isinstance(x, tuple):
+        per_input = baseline if isinstance(baseline, tuple) else (baseline,) * len(x)
+        if len(per_input) != len(x):
+            raise UsageError(f"baseline has {len(per_input)} entries for {len(x)} inputs; a tuple is one per input.")
+        parts = [_rows_of(b, t) for b, t in zip(per_input, x, strict=True)]
+        most = max(len(p) for p in parts)
+        if any(len(p) not in (1, most) for p in parts):
+            raise UsageError(f"The inputs' baselines have {[len(p) for p in parts]} rows; give equally many.")
+        return tuple(p.expand(most, *p.shape[1:]) for p in parts)
+    several = baseline if isinstance(baseline, list | tuple) else [baseline]
+    return torch.cat([_rows_of(b, x) for b in several])
 
 
 def of_row(baseline: Any, row: int, x: tuple[Tensor, ...]) -> Any:
@@ -206,10 +230,22 @@ def _fitted(baseline: Any, x: Tensor) -> Tensor:
     return values.expand_as(x).clone()
 
 
+def _rows_of(baseline: Any, x: Tensor) -> Tensor:
+    if isinstance(baseline, list | tuple):
+        import torch
+
+        return torch.cat([_rows_of(b, x) for b in baseline])
+    rows = len(baseline) if hasattr(baseline, "__array__") and baseline.ndim == x.ndim else 1
+    return _fitted(baseline, x.expand(rows, *x.shape[1:]))
+
+
 def _of_the_input(name: str, x: Tensor) -> Tensor:
     if name == "blur":
         return blurred(x, BLUR * min(x.shape[2:]))
-    return x.mean(tuple(range(2, x.ndim)), keepdim=True).expand_as(x)
+    axes = tuple(range(2, x.ndim))
+    if name == "mean":
+        return x.mean(axes, keepdim=True).expand_as(x)
+    return (x.amin if name == "min" else x.amax)(axes, keepdim=True).expand_as(x)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

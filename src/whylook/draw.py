@@ -284,6 +284,8 @@ class _Sheet:
         for m in self.explanation.maps:
             if m.reason is not None:
                 sentences.append(f"{self._title(m.method)} of {m.model} for {m.target}: {m.reason}")
+            elif noted := words.note(m):
+                sentences.append(f"{self._title(m.method)} of {m.model} for {m.target}: {noted}")
         return [(t, 8.5, self.SOFT, "normal", self._line(8.5)) for s in sentences for t in wrap(s, width, 8.5)]
 
     def _geometries(self) -> list[Geometry]:

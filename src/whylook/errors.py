@@ -25,3 +25,9 @@ class ModelError(WhylookError):
 
 class Unsupported(WhylookError):  # noqa: N818 - the contract's name: it is a statement, not a mishap
     """A method that has no meaning for this network: the reason, and what to use instead."""
+
+
+class OutOfMemory(WhylookError, MemoryError):  # noqa: N818 - as Python's own MemoryError is called
+    """A single evaluation that does not fit into memory."""
+
+    exit_code = 6

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from whylook import baselines
-from whylook.attribution import Layers, Raw, Request, run
+from whylook.ahead import ahead, all_ahead
+from whylook.attribution import Layers, Precision, Raw, Request, check_precision, run, takes_only_scores
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
 from whylook.image import Image, load_image
@@ -42,6 +43,8 @@ def explain(
     layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
+    device: str | None = ...,
+    precision: Precision = ...,
     progress: Progress | None = ...,
 ) -> list[Explanation]: ...
 @overload
@@ -56,6 +59,8 @@ def explain(
     layer: Layers = ...,
     parameters: Mapping[str, Mapping[str, Any]] | None = ...,
     seed: int = ...,
+    device: str | None = ...,
+    precision: Precision = ...,
     progress: Progress | None = ...,
 ) -> Explanation: ...
 def explain(
@@ -69,6 +74,8 @@ def explain(
     layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
+    device: str | None = None,
+    precision: Precision = None,
     progress: Progress | None = None,
 ) -> Explanation | list[Explanation]:
     """Show where models look in pictures.
@@ -86,6 +93,9 @@ def explain(
         maps are scaled to a largest absolute value of 1, brought to the finest grid and averaged.
     parameters : by method name, its own parameters, as `{"smoothgrad": {"samples": 50}}`.
     seed : of the methods' random numbers.
+    device : `auto`, `cpu`, `cuda`, `mps`, …: where the models are run; those given are moved there, and stay. None:
+        where they are (models loaded by name are on the CPU).
+    precision : `bfloat16` runs those of the methods that need only scores in it; their maps say so.
     progress : called as `progress(done, total, what)`.
 
     Returns
@@ -100,15 +110,16 @@ def explain(
         If not a single map could be made; where some can, the others are in `Explanation.failures`.
     """
     several = isinstance(images, list | tuple)
-    pictures = [load_image(i) for i in (images if several else [images])]
+    pictures = all_ahead(load_image, images) if several else [load_image(images)]
     single = isinstance(models, str | Model) or callable(models)
-    loaded = load_models([models] if single else list(models))
-    requests = make_requests(methods, layer, parameters)
+    loaded = load_models([models] if single else list(models), device)
+    requests = make_requests(methods, layer, parameters, precision)
     job = Job(loaded, requests, targets, score, against, seed)
     total = len(pictures) * job.units
     done = 0
     results = []
-    for picture in pictures:
+    inputs = ahead(job.prepare, pictures, workers=1) if several else [job.prepare(p) for p in pictures]
+    for picture, prepared in zip(pictures, inputs, strict=True):
 
         def advance(units: int, what: str) -> None:
             nonlocal done
@@ -116,13 +127,13 @@ def explain(
             if progress:
                 progress(done, total, what)
 
-        results.append(job.explain(picture, advance))
+        results.append(job.explain(picture, advance, prepared))
     return results if several else results[0]
 
 
-def load_models(models: Sequence[Any]) -> list[Model]:
+def load_models(models: Sequence[Any], device: str | None = None) -> list[Model]:
     """Load each of `models`; two of the same name raise `UsageError`, for their results could not be told apart."""
-    loaded = [m if isinstance(m, Model) else load_model(m) for m in models]
+    loaded = [m if isinstance(m, Model) and device is None else load_model(m, device=device) for m in models]
     if not loaded:
         raise UsageError("No model was given; name at least one, for example 'phantom:resnet'.")
     names = [m.name for m in loaded]
@@ -136,6 +147,7 @@ def make_requests(
     methods: str | Sequence[str],
     layer: Layers = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    precision: Precision = None,
 ) -> list[Request]:
     """Turn method names into requests; the layer goes to the methods that read one."""
     names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
@@ -147,7 +159,13 @@ def make_requests(
     chosen = [METHODS[n] for n in names]
     if layer is not None and not any(m.needs.layer for m in chosen):
         raise UsageError(f"layer={layer!r} is given, but none of {', '.join(names)} reads a layer.")
-    return [Request(m, given.get(m.name, {}), layer if m.needs.layer else None) for m in chosen]
+    able = [precision is not None and takes_only_scores(m) for m in chosen]
+    if precision is not None and not any(able):
+        check_precision(chosen[0], precision)
+    return [
+        Request(m, given.get(m.name, {}), layer if m.needs.layer else None, precision if coarse else None)
+        for m, coarse in zip(chosen, able, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,14 +187,19 @@ class Job:
         """Units of progress per picture."""
         return len(self.models) * (1 + sum(r.evaluations for r in self.requests))
 
-    def explain(self, image: Image, advance: Callable[[int, str], None]) -> Explanation:
-        """Explain one picture; see `explain`."""
+    def prepare(self, image: Image) -> list[Tensor]:
+        """The input of every model, in order."""
+        return [prepare(model, image) for model in self.models]
+
+    def explain(
+        self, image: Image, advance: Callable[[int, str], None], inputs: Sequence[Tensor] | None = None
+    ) -> Explanation:
+        """Explain one picture, whose `inputs` may have been prepared before; see `explain`."""
         predictions: dict[str, Prediction] = {}
         maps: list[Map] = []
         failures: list[tuple[str, str, str]] = []
         shared = self._shared(image) if isinstance(self.targets, str) and self.targets == "shared" else None
-        for model in self.models:
-            x = prepare(model, image)
+        for model, x in zip(self.models, inputs or self.prepare(image), strict=True):
             classes = shared if shared is not None else self._classes(model)
             against = None if self.against is None else class_index(model, self.against)
             score = Score(self.score, against, softmax=model.head == "softmax")
@@ -227,6 +250,10 @@ class Job:
         method = request.method
         values = raw.values[0] if isinstance(raw.values, tuple) else raw.values
         array = one_map(values[0, k], method)
+        facts = {name: float(numbers[0, k]) for name, numbers in raw.facts.items()}
+        if method.floating:
+            facts["level"] = float(array.mean(dtype=np.float64))
+            array = array - np.float32(facts["level"])
         against = score.against
         return Map(
             values=array,
@@ -236,14 +263,14 @@ class Job:
                 index, model.label(index), score.name, against, None if against is None else model.label(against)
             ),
             signed=method.signed,
-            parameters=request.parameters,
+            parameters={**request.parameters, **({"precision": request.precision} if request.precision else {})},
             geometry=replace(model.preprocess.geometry(image), extent=raw.extent),
             layer=", ".join(layer.name for layer in raw.layers) or None,
             seed=self.seed if method.seeded or baselines.draws(request.parameters.get("baseline")) else None,
             seconds=seconds,
             passes={"forward": raw.forwards, "backward": raw.backwards},
             reason=why_empty(array, method, seen, raw, k),
-            facts={name: float(numbers[0, k]) for name, numbers in raw.facts.items()},
+            facts=facts,
             warning=raw.warnings[0][k] if raw.warnings and raw.warnings[0] else None,
         )
 
@@ -279,10 +306,17 @@ def prepare(model: Model, image: Image) -> Tensor:
 
 
 def prepared(request: Request, model: Model, x: Tensor, seed: int) -> Request:
-    """The request with names and pictures in its `baseline` brought to the space of the input `x` [1, c, h, w]."""
-    given = request.parameters.get("baseline")
-    ready = baselines.prepared(given, model.preprocess, x, seed)
-    return request if ready is given else replace(request, parameters={**request.parameters, "baseline": ready})
+    """The request with names and pictures among its parameters brought to the space of the input `x` [1, c, h, w].
+
+    Where the smallest and largest possible input is not given, it is black and white.
+    """
+    own = dict(request.parameters)
+    for name, otherwise in (("baseline", None), ("low", "black"), ("high", "white")):
+        if name in own:
+            given = otherwise if own[name] is None else own[name]
+            own[name] = baselines.prepared(given, model.preprocess, x, seed)
+    unchanged = all(own[name] is value for name, value in request.parameters.items())
+    return request if unchanged else replace(request, parameters=own)
 
 
 def answer(model: Model, image: Image) -> Prediction:
@@ -346,6 +380,8 @@ def why_empty(
         return "The map is not finite: the network's activations or gradients overflow for this picture."
     if array.any():
         return None
+    if method.needs.attention:
+        return "The map is zero: no attention speaks for the target here, or the score does not depend on the picture."
     names = [layer.name for layer in raw.layers]
     gradients = [seen.gradients[name][k] for name in names if name in seen.gradients]
     if not names:

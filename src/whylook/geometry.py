@@ -96,4 +96,5 @@ def overlaps(cells: int, size: int) -> NDArray[np.float64]:
     edges, pixels = np.arange(cells + 1) * (size / cells), np.arange(size)
     begin = np.maximum(edges[:-1, None], pixels)
     end = np.minimum(edges[1:, None], pixels + 1)
-    return np.clip(end - begin, 0, None) * (cells / size)
+    shares: NDArray[np.float64] = np.clip(end - begin, 0, None) * (cells / size)
+    return shares

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class Head:
     The network is run on the one row, and what the layer puts out is replaced by a batch of activations, so the layers
     before it are computed once per run and only those behind it per activation. Where the head does not take more rows
     than the input has (it may join them with what goes around the layer), the row is repeated; which it is, is asked
-    once, by comparing both on two activations.
+    once, by comparing two activations at a time with one at a time.
 
     Parameters
     ----------
@@ -46,12 +48,12 @@ class Head:
         self._network, self._row, self._layer = network, row, layer
         self.targets, self.score = targets, score
         self.forwards = self.backwards = 0
-        seen: list[Tensor] = []
+        outputs: list[tuple[object, Tensor]] = []
 
         def note(_: nn.Module, __: object, output: object) -> None:
             tensor = first_tensor(output)
-            if tensor is not None:
-                seen.append(tensor.clone())  # an in-place operation behind the layer cannot overwrite it
+            if tensor is not None:  # copied, for an in-place operation behind the layer would overwrite it
+                outputs.append((output, tensor.clone()))
 
         handle = layer.module.register_forward_hook(note)
         try:
@@ -59,17 +61,22 @@ class Head:
                 self.logits, self._one_logit = class_logits(network(*(x.clone() for x in row)), 1)
         finally:
             handle.remove()
-        if not seen:
+        if not outputs:
             raise NotRunError(f"Layer {layer.name!r} was not run this time, so there is nothing to read there.")
         self.forwards += 1
-        self._call = len(seen)  # of several runs of the module the last counts
-        self.A = layer.spatial(seen[-1]).contiguous()
+        self._call = len(outputs)  # of several runs of the module the last counts
+        self._output, self._like = outputs[-1]
+        self.A = layer.spatial(self._like).contiguous()
         self.rows = max(1, _RUN_ELEMENTS // self.A.numel())
-        self._repeat = False
-        self._repeat = not self._takes_a_batch()
+        self._repeat: bool | None = None  # asked when it is first needed
+
+    @property
+    def value(self) -> Tensor:
+        """Scores [1, k] of the targets at `A`."""
+        return self.score(self.logits, self.targets, self._one_logit)
 
     def __call__(self, activations: Tensor) -> Tensor:
-        """Scores [b, k] of the targets at activations [b, c, *grid], at most `rows` of them."""
+        """Scores [b, k] of the targets at activations [b, c, *grid], at most `rows` of them, which may be overwritten."""
         with torch.no_grad():
             logits = self._run(activations)
             return self.score(logits, self.targets.expand(logits.shape[0], -1), self._one_logit)
@@ -78,7 +85,7 @@ class Head:
         """Gradients [k, b, c, *grid] of the scores of `targets` [1, k] (by default those explained) at activations."""
         targets = self.targets if targets is None else targets
         leaf = activations.detach().clone().requires_grad_()
-        logits = self._run(leaf)
+        logits = self._run(leaf.clone())
         scores = self.score(logits, targets.expand(logits.shape[0], -1), self._one_logit)
         if not scores.requires_grad:
             return torch.zeros_like(leaf).expand(targets.shape[1], *leaf.shape)
@@ -91,23 +98,34 @@ class Head:
 
     def _run(self, activations: Tensor) -> Tensor:
         """Logits [b, classes] with the layer's output replaced."""
+        if self._repeat is None and activations.shape[0] > 1:
+            self._repeat = not self._takes_a_batch()
+        return self._replaced(activations, activations.shape[0] if self._repeat else 1)
+
+    def _replaced(self, activations: Tensor, repeat: int) -> Tensor:
+        """Logits [b, classes] with the layer's output replaced, the row of input given `repeat` times."""
         rows, call = activations.shape[0], 0
 
-        def replace(_: nn.Module, __: object, output: object) -> object:
+        module = self._layer.module
+        own, forward = vars(module).get("forward"), module.forward
+
+        def replace(*arguments: Any, **options: Any) -> Any:
             nonlocal call
             call += 1
-            tensor = first_tensor(output)
-            if call != self._call or tensor is None:
-                return output
+            if call != self._call:
+                return forward(*arguments, **options)
             with torch.enable_grad():  # a network may run its backbone under no_grad: what follows it is still read
-                return with_first(output, self._layer.raw(activations, tensor).clone())
+                return with_first(self._output, self._layer.raw(activations, self._like))
 
-        repeat = rows if self._repeat else 1
-        handle = self._layer.module.register_forward_hook(replace)
+        # Not a hook: the layer, often a container of most of the network, need not run only to be replaced.
+        module.forward = replace
         try:
             output = self._network(*(x.expand(repeat, *x.shape[1:]).clone() for x in self._row))
         finally:
-            handle.remove()
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
         if call < self._call:
             raise NotRunError(f"Layer {self._layer.name!r} was run {call} times now, but {self._call} times before.")
         self.forwards += repeat
@@ -115,13 +133,12 @@ class Head:
 
     def _takes_a_batch(self) -> bool:
         """Whether two activations behind one row of input give what they give behind two."""
-        pair = torch.cat([self.A, torch.zeros_like(self.A)])
+        none = torch.zeros_like(self.A)
         with torch.no_grad():
             try:
-                together = self._run(pair)
+                together = self._replaced(torch.cat([self.A, none]), 1)
             except _NO_BATCH:
                 return False
-            self._repeat = True
-            apart = self._run(pair)
+            apart = torch.cat([self.logits, self._replaced(none, 1)])
         bound = torch.finfo(apart.dtype).eps ** 0.5 * apart.abs().max()
         return bool(((together - apart).abs() <= bound).all())

@@ -82,6 +82,10 @@ class _Seen:
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Layer]] = WeakKeyDictionary()
 
+_TOKENS: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], tuple[int, tuple[int, ...]] | None]] = (
+    WeakKeyDictionary()
+)
+
 
 def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.Module | None = None) -> Layer:
     """Find where to read a CAM.
@@ -128,6 +132,7 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
 def forget(network: nn.Module) -> None:
     """Drop what was found in `network`, so that it is asked anew."""
     _FOUND.pop(network, None)
+    _TOKENS.pop(network, None)
 
 
 def _wanted(network: nn.Module, layer: str | nn.Module) -> str:
@@ -159,15 +164,9 @@ def _still_there(network: nn.Module, layer: Layer) -> bool:
 
 def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) -> tuple[Layer, bool]:
     """The layer, and whether the answer holds for other weights of the same network."""
-    for part in network.modules():
-        for name, why in REFUSED.items():
-            if type(part).__name__.startswith(name):
-                raise Unsupported(f"A CAM of {type(part).__name__} cannot be right: {why}. Use gradient or smoothgrad.")
+    _not_refused(network, "CAM")
     seen, classes = _watch(network, inputs)
-    # The picture is the input with the most axes, wherever it stands among the arguments.
-    aspect = max((tuple(x.shape[2:]) for x in inputs), key=len)
-    told = (vars(m).get("num_prefix_tokens") for m in network.modules())
-    laid = _layouts(seen, aspect, next((n for n in told if isinstance(n, int)), None))
+    laid = _layouts(seen, _aspect(inputs), _prefix(network))
     if wanted is not None:
         return _asked(seen, laid, wanted), True
     parameters_after = [i for i, s in enumerate(seen) if any(True for _ in s.module.parameters(recurse=False))]
@@ -194,6 +193,47 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
         if found.layout != "tokens" or (widths and _is_stream(found, s, widths[-1], [f for f, _ in features.values()]))
     ]
     return _proven(network, inputs, candidates)
+
+
+def find_tokens(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> tuple[int, tuple[int, ...]] | None:
+    """How many of `count` tokens come before those of a grid, and the grid; None where no grid fits.
+
+    Raises
+    ------
+    Unsupported
+        If the network's tokens are known to lie in another order than the grid's.
+    """
+    _not_refused(network, "map of the tokens")
+    key = ("tokens", count, *(tuple(x.shape[1:]) for x in inputs), *_options(network))
+    known = _TOKENS.setdefault(network, {})
+    if key not in known:
+        seen, _ = _watch(network, tuple(x[:1] for x in inputs))
+        laid = [found for found in _layouts(seen, _aspect(inputs), _prefix(network)) if found is not None]
+        fits = [f for f in laid if f.layout == "tokens" and f.prefix + math.prod(f.grid) == count]
+        grids = {found.grid: 0 for found in laid}
+        like = _Seen("", network, (1, count, 0), 1)
+        last = fits[-1] if fits else _tokens(like, grids, _aspect(inputs), _prefix(network), rows=True)
+        known[key] = None if last is None else (last.prefix, last.grid)
+    return known[key]
+
+
+def _not_refused(network: nn.Module, what: str) -> None:
+    for part in network.modules():
+        for name, why in REFUSED.items():
+            if type(part).__name__.startswith(name):
+                kind = type(part).__name__
+                raise Unsupported(f"A {what} of {kind} cannot be right: {why}. Use gradient or smoothgrad.")
+
+
+def _aspect(inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    """Sides of the picture: the input with the most axes, wherever it stands among the arguments."""
+    return max((tuple(x.shape[2:]) for x in inputs), key=len)
+
+
+def _prefix(network: nn.Module) -> int | None:
+    """What the network itself says of tokens that come before the grid's."""
+    told = (vars(m).get("num_prefix_tokens") for m in network.modules())
+    return next((n for n in told if isinstance(n, int)), None)
 
 
 def _asked(seen: list[_Seen], laid: list[Layer | None], wanted: str) -> Layer:
@@ -273,15 +313,19 @@ def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> 
             if alike(grid, aspect) > 0.05:
                 grids[grid] = s.shape[1 if kind == "nchw" else -1]
         elif len(s.shape) == 3 and rank >= 2:
-            found = _tokens(s, grids, aspect, prefix)
+            if _evidence(s.module) == "nhwc":
+                latest[s.shape] = "nhwc"
+            found = _tokens(s, grids, aspect, prefix, rows=s.shape in latest)
         out.append(found)
     return out
 
 
-def _tokens(s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...], prefix: int | None) -> Layer | None:
+def _tokens(
+    s: _Seen, grids: dict[tuple[int, ...], int], aspect: tuple[int, ...], prefix: int | None, *, rows: bool
+) -> Layer | None:
     """The reading of [1, tokens, width] as a grid seen before (or a square one) behind a few other tokens."""
     tokens, width = s.shape[1:]
-    if any(math.prod(grid) == width and channels == tokens for grid, channels in grids.items()):
+    if not rows and any(math.prod(grid) == width and channels == tokens for grid, channels in grids.items()):
         return None  # a flattened grid, channels first
     known = list(grids)
     if len(aspect) == 2:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from whylook.attention import Watch, blocks, one_token_set, watching
+from whylook.attention import INSTEAD, Watch, blocks, one_token_set, watching
 from whylook.errors import Unsupported
+from whylook.folding.linear import whole_kernels_as_linear
 from whylook.guard import guarded
-from whylook.layers import Layer, find_layer, first_tensor, with_first
+from whylook.layers import Layer, find_tokens, first_tensor, with_first
 from whylook.rules.engine import Rules, applied, graph
 from whylook.targets import Score, class_logits
 
@@ -87,7 +88,8 @@ def trace(
         handles = []
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
-            output = network(*(leaf.clone() for leaf in leaves))
+            with whole_kernels_as_linear(network, inputs[0].device):
+                output = network(*(leaf.clone() for leaf in leaves))
         finally:
             for handle in handles:
                 handle.remove()
@@ -224,18 +226,20 @@ class AttentionTrace:
     layerwise_gradients : per target, each layer's gradient of the score that the head gives to that layer's output; no
         targets where not asked for.
     readers : [n, t], the shares in which the head reads the last layer's tokens: alike for all that it reads.
-    layer : where a CAM would be read; its prefix and grid are the tokens'.
+    prefix : how many (class, register, distillation) tokens come before the grid's.
+    grid : the spatial shape of the others.
     """
 
     attention: list[Tensor]
     attention_gradients: list[list[Tensor]]
     layerwise_gradients: list[list[Tensor]]
     readers: Tensor
-    layer: Layer
+    prefix: int
+    grid: tuple[int, ...]
 
     def on_grid(self, tokens: Tensor) -> Tensor:
         """Bring one value per token [n, t] to [n, *grid]."""
-        return tokens[:, self.layer.prefix :].reshape(tokens.shape[0], *self.layer.grid)
+        return tokens[:, self.prefix :].reshape(tokens.shape[0], *self.grid)
 
 
 def trace_attention(
@@ -265,32 +269,36 @@ def trace_attention(
         If the network has no attention among all tokens of one set, its graph is cut, or (`layerwise`) no blocks.
     """
     rows, classes = inputs[0].shape[0], range(targets.shape[1])
-    layer = find_layer(network, inputs)
     with guarded(network, inputs[0].device, seed):
         leaves = tuple(x.detach().clone().requires_grad_() for x in inputs)
         with watching(network) as watch:
             output = network(*(leaf.clone() for leaf in leaves))
-        shaped = one_token_set(network, watch, rows, layer)
+        count, shaped = one_token_set(network, watch, rows)
         logits, one_logit = class_logits(output, rows)
         weights = [call.weights for call in watch.calls]
         # Which tokens the head reads is a property of the network, not of the target: any mixture of logits tells.
         mixture = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(0)).to(logits)
-        read = _grad((logits @ mixture).sum(), [weights[-1]], last=False)[0]
-        if read is None:
+        read, *reached = _grad((logits @ mixture).sum(), [weights[-1], *leaves], last=False)
+        constant = all(g is None for g in reached)
+        if constant:
             with watching(network):  # the same arithmetic again, so that only the inputs can make a difference
                 if depends(network, inputs, range(len(inputs)), logits):
                     raise Unsupported(SEVERED)
+            read, logits = None, logits.detach()  # what attention does to constants is evidence of nothing
         full: list[list[Tensor | None]] = []
         if gradients:
             scores = score(logits, targets, one_logit)
             full = [_grad(scores[:, k].sum(), weights, last=False) for k in classes]
         early: list[list[Tensor | None]] = []
         if layerwise:
-            heads = _heads(network, inputs, watch, logits) if read is not None else [logits] * len(weights)
+            heads = [logits] * len(weights) if constant else _heads(network, inputs, watch, logits)
             at = [score(z, targets, one_logit) for z in heads]
             early = [
                 [_grad(s[:, k].sum(), [w], last=False)[0] for s, w in zip(at, weights, strict=True)] for k in classes
             ]
+    place = find_tokens(network, inputs, count)
+    if place is None:
+        raise Unsupported(f"No grid of the picture fits the {count} tokens of {type(network).__name__}; {INSTEAD}.")
     readers = torch.zeros_like(weights[-1]) if read is None else read
     used = (shaped(readers).abs().amax((1, 3)) > 0).to(logits)
     return AttentionTrace(
@@ -298,7 +306,8 @@ def trace_attention(
         attention_gradients=[[shaped(_or_zero(g, w)) for g, w in zip(row, weights, strict=True)] for row in full],
         layerwise_gradients=[[shaped(_or_zero(g, w)) for g, w in zip(row, weights, strict=True)] for row in early],
         readers=used / used.sum(1, keepdim=True).clamp(min=1),
-        layer=layer,
+        prefix=place[0],
+        grid=place[1],
     )
 
 

@@ -15,7 +15,7 @@ def score(toy: Toy, x: Tensor, target: int) -> float:
         return float(logit(toy, toy(x.clone()), target))
 
 
-@replicates("occlusion", window=6, stride=5)
+@replicates("occlusion", window=4, stride=4)
 def _(toy: Toy, x: Tensor, target: int, window: int = 2, stride: int = 1, baseline: float = 0.0) -> np.ndarray:
     starts = range(0, x.shape[-1] - window + 1, stride)
     out = np.zeros((len(starts), len(starts)))

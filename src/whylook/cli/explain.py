@@ -46,6 +46,7 @@ def explain(
     window: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    precision: Literal["bfloat16"] | None = None,
     json: Annotated[bool, Flag] = False,
     arch: Annotated[str | None, Parameter(group=OWN)] = None,
     checkpoint: Annotated[Path | None, Parameter(group=OWN)] = None,
@@ -87,7 +88,8 @@ def explain(
         Dotted name of the layer that CAMs read; found by itself otherwise. May be repeated: the layers' maps are
         averaged, each scaled by its largest value.
     setting : list[str] | None
-        A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50); may be repeated.
+        A method's parameter, as METHOD.NAME=VALUE (smoothgrad.samples=50, integrated-gradients.baseline=black,white);
+        may be repeated. `whylook methods METHOD` lists them.
     output : Path
         Folder for the results.
     window : str | None
@@ -96,6 +98,8 @@ def explain(
         Of the methods' random numbers.
     device : str
         auto, cpu, cuda, cuda:1, mps.
+    precision : str | None
+        bfloat16: methods that need only scores (rise, occlusion, …) run in it, faster and coarser.
     json : bool
         Print the content of result.json, and nothing else, on standard output.
     arch : str | None
@@ -154,7 +158,7 @@ def explain(
         return nothing(problems, json)
     explanations = explain_all(
         pictures, models, method, target, against=against, score=score, layer=layer, parameters=settings, seed=seed,
-        problems=problems,
+        precision=precision, problems=problems,
     )  # fmt: skip
     if not explanations:
         return nothing(problems, json)
@@ -174,16 +178,24 @@ def explain(
 
 def read_pictures(photos: Sequence[str], window: str | None, problems: list[Problem]) -> list[Image]:
     """Read what can be read, and say how; each picture that cannot becomes one of `problems`."""
+    from whylook.ahead import all_ahead
     from whylook.image import load_image
 
     limits = numbers("window", window, (2,)) if window else None
-    pictures = []
-    for photo in photos:
+
+    def read(photo: str) -> Image | ImageError:
         try:
-            pictures.append(load_image(photo, window=(limits[0], limits[1]) if limits else None))
+            return load_image(photo, window=(limits[0], limits[1]) if limits else None)
         except ImageError as error:
-            problems.append(Problem(photo, error))
-            say(str(error))
+            return error
+
+    pictures = []
+    for photo, found in zip(photos, all_ahead(read, photos), strict=True):
+        if isinstance(found, ImageError):
+            problems.append(Problem(photo, found))
+            say(str(found))
+        else:
+            pictures.append(found)
     for picture in pictures:
         for note in picture.notes:
             say(f"{picture.name}: {note}")
@@ -192,14 +204,13 @@ def read_pictures(photos: Sequence[str], window: str | None, problems: list[Prob
 
 def read_models(names: Sequence[str] | None, own: dict[str, Any], device: str, problems: list[Problem]) -> list[Model]:
     """Load what can be loaded; each model that cannot becomes one of `problems`."""
-    import torch
-
+    from whylook.devices import pick
     from whylook.explainer import REFERENCE_MODELS
     from whylook.models import load_model
 
     given = {k: v for k, v in own.items() if v is not None}
     wanted: list[tuple[str, Callable[[], Model]]] = []
-    where = pick_device(device, torch)
+    where = pick(device)
     if given:
         arch = given.pop("arch", None)
         if arch is None or "checkpoint" not in given:
@@ -227,28 +238,6 @@ def read_models(names: Sequence[str] | None, own: dict[str, Any], device: str, p
     return models
 
 
-def pick_device(name: str, torch: Any) -> str:
-    """Turn `auto` into the fastest device there is, and refuse one that is not there."""
-    there = ["cpu"]
-    if torch.cuda.is_available():
-        there = ["cuda", "cpu"]
-    elif torch.backends.mps.is_available():
-        there = ["mps", "cpu"]
-    if name == "auto":
-        return there[0]
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in there:
-        raise UsageError(f"There is no device {name!r} on this machine; there are {', '.join(there)}.")
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= count:
-        last = f" to {device.type}:{count - 1}" if count > 1 else ""
-        raise UsageError(f"There is no device {name!r} on this machine; of that kind there is {device.type}:0{last}.")
-    return name
-
-
 def explain_all(
     pictures: Sequence[Image],
     models: Sequence[Model],
@@ -260,6 +249,7 @@ def explain_all(
     layer: list[str] | None,
     parameters: dict[str, dict[str, Any]],
     seed: int,
+    precision: Any,
     problems: list[Problem],
 ) -> list[Explanation]:
     """Explain picture by picture; one that fails becomes one of `problems`, and the others go on."""
@@ -274,7 +264,7 @@ def explain_all(
                 explanations.append(
                     explain(
                         picture, list(models), list(methods or DEFAULT_METHODS), chosen, against=against, score=score,
-                        layer=layer, parameters=parameters, seed=seed,
+                        layer=layer, parameters=parameters, seed=seed, precision=precision,
                         progress=lambda done, total, what, i=i: progress(i * total + done, len(pictures) * total, what),
                     )
                 )  # fmt: skip
@@ -292,7 +282,7 @@ def explain_all(
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`METHOD.NAME=VALUE` lines as parameters by method; values are numbers where they look like numbers."""
+    """`METHOD.NAME=VALUE` lines as parameters by method; numbers where they look like numbers, lists where commas are."""
     parsed: dict[str, dict[str, Any]] = {}
     for text in settings:
         where, equals, value = text.partition("=")
@@ -303,7 +293,9 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     return parsed
 
 
-def _value(text: str) -> int | float | str:
+def _value(text: str) -> Any:
+    if "," in text and not Path(text).is_file():
+        return [_value(part.strip()) for part in text.split(",")]
     for kind in (int, float):
         try:
             return kind(text)
@@ -325,6 +317,8 @@ def numbers(what: str, text: str, counts: Sequence[int]) -> list[float]:
 
 def show(explanation: Explanation) -> None:
     """Print what the models said, and what each map is."""
+    from whylook.report.words import facts, note
+
     rows = []
     for name, prediction in explanation.predictions.items():
         top = prediction.top(5)
@@ -336,7 +330,14 @@ def show(explanation: Explanation) -> None:
         f"{explanation.image.name}: maps",
         ("model", "method", "of", "grid", "seconds", ""),
         [
-            (m.model, m.method, str(m.target), f"{m.grid[0]}×{m.grid[1]}", f"{m.seconds:.2f}", m.reason or "")
+            (
+                m.model,
+                facts(m.method).title,
+                str(m.target),
+                f"{m.grid[0]}×{m.grid[1]}",
+                f"{m.seconds:.2f}",
+                m.reason or note(m),
+            )
             for m in explanation.maps
         ],
     )

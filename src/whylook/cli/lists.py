@@ -32,7 +32,7 @@ def methods(name: str | None = None, *, json: Annotated[bool, Parameter(negative
         document([facts(m) for m in METHODS])
     else:
         out("Attribution methods (whylook methods NAME tells more)\n")
-        widest = max(len(text) for m in METHODS for text in (m.name, m.title))
+        widest = max(len(m.name) for m in METHODS)
         for family, common, members in families():
             rows = [(f"{m.name}\n{m.title}", "±" if m.signed else "+", f"{m.cost}\n{m.paper}") for m in members]
             table(

@@ -38,7 +38,13 @@ def table(
     grid = Table(box=box.SIMPLE_HEAD, show_header=any(columns))
     for i, column in enumerate(columns):
         width = widths[i] if widths else None
-        grid.add_column(Text(column), no_wrap=i == 0, style="bold" if i == 0 else None, width=width)
+        grid.add_column(
+            Text(column),
+            no_wrap=i == 0 and width is None,
+            style="bold" if i == 0 else None,
+            width=width,
+            overflow="fold",
+        )
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     signed=True,
     paper="arXiv:1512.04150",
     formula="Σ_c w_c · A_c, w the weights of the linear layer behind global average pooling",
-    cost="3 forwards, 1 backward to the layer",
+    cost="2 to 5 forwards, 1 backward to the layer",
     limits="Only where the layer feeds global average pooling and that feeds one linear layer; refused elsewhere. "
     "As coarse as the layer's grid.",
     prefer="Wherever it exists: nothing is approximated, the map's mean plus the bias is the logit.",
@@ -259,7 +259,7 @@ def _principal(T: Tensor) -> Tensor:
     signed=False,
     paper="arXiv:1910.01279",
     formula="relu(Σ_c w_c · A_c), w = softmax over c of S(x · H_c) − S(0), H_c = A_c at the input's size, scaled from 0 to 1",
-    cost="1 forward per channel, and 2",
+    cost="1 forward per channel, and 3",
     limits="Slow. Shows the network pictures dimmed by a mask, unlike those it was trained on. The softmax gives every "
     "channel a positive weight, however little it matters, and one channel nearly all where scores are far apart.",
     prefer="Where gradients are saturated or not to be trusted.",
@@ -328,7 +328,7 @@ def _through(x: Inputs, empty: Inputs, channels: Tensor) -> Inputs:
     signed=False,
     paper="doi:10.1109/WACV45572.2020.9093360",
     formula="relu(Σ_c w_c · A_c), w_c = (S − S without A_c) / |S|",
-    cost="4 forwards, and 1 more for every few hundred channels; the head once per channel",
+    cost="2 to 4 forwards or more, the head once per channel",
     limits="Takes channels away one at a time: what two channels say twice is missed. Zero may be a value that a channel "
     "without a rectifier never has.",
     prefer="Where gradients are saturated: it measures instead of differentiating, at nearly the price of Grad-CAM.",
@@ -345,12 +345,14 @@ def ablation_cam(A: Tensor, head: Head) -> Tensor:
     """
     import torch
 
+    copies = torch.empty(min(head.rows, A.shape[1]), *A.shape[1:], dtype=A.dtype, device=A.device)
+
     def without(channels: Tensor) -> Tensor:
-        ablated = A.repeat(len(channels), *(1 for _ in A.shape[1:]))
+        ablated = copies[: len(channels)].copy_(A)  # one piece of memory for all: large ones are slow to get
         ablated[torch.arange(len(channels)), channels] = 0
         return ablated
 
-    S = head(A)
+    S = head.value
     weight = (S - _answers(head, A.shape[1], without)) / S.abs().where(S != 0, 1.0)  # [c, k]
     return torch.einsum("ck,c...->k...", weight, A[0]).relu()
 
@@ -363,7 +365,7 @@ def ablation_cam(A: Tensor, head: Head) -> Tensor:
     signed=True,
     paper="arXiv:2209.14074",
     formula="S(A kept at the cell) − S(0)",
-    cost="4 forwards, and 1 more for every few hundred cells; the head once per cell",
+    cost="2 to 5 forwards or more, the head once per cell",
     limits="Asks the head about a layer that is empty but for one cell, which it never meets; on a flatten head or one "
     "with attention the cells' answers do not add up.",
     prefer="For a map without gradients at nearly the price of a forward.",
@@ -406,7 +408,7 @@ def _answers(head: Head, count: int, make: Callable[[Tensor], Tensor]) -> Tensor
     signed=False,
     paper="arXiv:2501.11309",
     formula="relu(Σ_c mean(G_c) · A_c), G the gradient of S − gamma · mean of S over the most similar classes",
-    cost="3 forwards, 1 backward to the layer per class compared",
+    cost="2 or 3 forwards, 4 backwards to the layer",
     limits="Which classes are the most similar is read from this picture's logits; where they are unlike the target, "
     "it is Grad-CAM with less contrast. Grad-CAM's limits hold.",
     prefer="For fine-grained classes: what tells this bird from the birds most like it.",

@@ -15,7 +15,7 @@ from whylook.registry import Registry
 _SUPPLIED = {
     "gradient": ("x", "g"),
     "layer": ("A", "G"),
-    "probe": ("x", "scores", "gradients", "occluded"),
+    "probe": ("x", "scores", "gradients", "evaluate", "occluded"),
     "rules": ("X", "M", "bias", "S"),
     "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
 }
@@ -32,7 +32,8 @@ class Needs:
     ----------
     gradient : input `x` [n, …] and the score's gradient `g` by it, same shape.
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
-    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …] or
+    probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …],
+        `evaluate(batch, i)` -> scores [b] and gradients [b, …] of the i-th target alone, or
         `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
         returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
         network behind the layer as a function of its activation (`whylook.head.Head`).
@@ -96,6 +97,7 @@ class Method:
     seeded : whether it draws random numbers.
     class_specific : whether the map depends on the target.
     background : whether its `baseline` is a set that every row is compared with, rather than one per row.
+    floating : whether only differences within a map mean something; `explain` then takes its mean off.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Method:
     seeded: bool
     class_specific: bool
     background: bool = False
+    floating: bool = False
 
     @property
     def summary(self) -> str:
@@ -165,6 +168,7 @@ def method(
     channels: Literal["sum", "abs-max"] | None = None,
     class_specific: bool = True,
     background: bool = False,
+    floating: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an attribution method; see `Method` for the facts.
 
@@ -204,6 +208,7 @@ def method(
                 seeded="rng" in own,
                 class_specific=class_specific,
                 background=background,
+                floating=floating,
             ),
         )
         return function

@@ -157,7 +157,8 @@ def lrp(
     formula="P(x_j) = Σ_i P(y_i) · x_j w⁺_ij / Σ_j x_j w⁺_ij, from P(target) = 1",
     cost="1 forward, 1 backward (several times dearer inside)",
     limits="Counts only what excites, never what inhibits, so maps of different classes are alike; "
-    "needs activations that are never negative.",
+    "needs activations that are never negative. Biases are no connections: where only they make a cell active (most of "
+    "MobileNetV2's) the walk ends, and the map adds up to less than one.",
     prefer="To see, as a distribution that adds up to one, which input values a winner-take-all walk from the class reaches.",
 )
 def excitation_backprop(X: Tensor, M: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def load_model(
     labels : class names, or a file of them (one per line, or JSON), instead of the model's own.
     name : what tables and reports call it.
     head : `sigmoid` for networks whose classes are each by themselves; `softmax` and `binary` (one output) are found.
-    device : where to put the network; by default a network in memory stays where it is, others are on the CPU.
+    device : `auto`, `cpu`, `cuda`, `cuda:1`, `mps`: where to put the network; by default a network in memory stays
+        where it is, others are on the CPU.
     options : what the source takes.
 
     Returns
@@ -85,7 +86,9 @@ def load_model(
     if name is not None:
         change["name"] = name
     if device is not None:
-        model.network.to(device)
+        from whylook.devices import pick
+
+        model.network.to(pick(device))
     return replace(model, **change) if change else model
 
 

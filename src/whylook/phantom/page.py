@@ -23,10 +23,15 @@ _COLUMNS = (
 
 def write_table(table: dict[str, Any], page: Path = PAGE) -> None:
     """Replace the measured part of the page; where there is no page (an installed package) do nothing."""
+    write_between(markdown(table), page)
+
+
+def write_between(text: str, page: Path) -> None:
+    """Put `text` between the marks of a page; where there is no page do nothing."""
     if page.is_file():
         before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]
-        page.write_text(f"{before}{BEGIN}\n{markdown(table)}{END}{after}", encoding="utf-8")
+        page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
 def markdown(table: dict[str, Any]) -> str:

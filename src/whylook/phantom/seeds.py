@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from whylook.phantom.train import RECIPES, halves, rounded, train
 
 
 def trained(
-    folder: Path, seeds: Sequence[int], families: Sequence[str] = shipped.FAMILIES
+    folder: Path, seeds: Iterable[int], families: Sequence[str] = shipped.FAMILIES
 ) -> Iterator[tuple[str, int, nn.Module]]:
     """Yield `(name, seed, network)` for both kinds of each family and every seed, in eval mode.
 

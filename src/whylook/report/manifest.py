@@ -46,6 +46,7 @@ def _row(explanation: Explanation, the_map: Map) -> dict[str, Any]:
         "max": high,
         "seconds": plain(the_map.seconds),
         "reason": the_map.reason,
+        "warning": the_map.warning,
     }
 
 
@@ -198,4 +199,6 @@ def _map(the_map: Map) -> dict[str, Any]:
         "seconds": plain(the_map.seconds),
         "passes": parameters(the_map.passes),
         "reason": the_map.reason,
+        "facts": parameters(the_map.facts),
+        "warning": the_map.warning,
     }

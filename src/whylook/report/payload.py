@@ -198,6 +198,8 @@ def _map(the_map: Map) -> dict[str, Any]:
         "seconds": words.plain(the_map.seconds),
         "passes": words.parameters(the_map.passes),
         "reason": the_map.reason,
+        "facts": [list(fact) for fact in words.numbers(the_map)],
+        "warning": the_map.warning,
         "placement": list(the_map.geometry.placement),
         "visible": list(the_map.geometry.visible),
         "min": float(finite.min()) if finite.size else None,

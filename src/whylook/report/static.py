@@ -91,6 +91,8 @@ def _map(the_map: Map, pixels: np.ndarray) -> str:
         f'<div style="display:flex;justify-content:space-between;{_QUIET}">'
         f"<span>{low}</span>{zero}<span>{high}</span></div>"
     )
+    noted = words.note(the_map)
+    legend += f'<div style="{_QUIET}">{html.escape(noted)}</div>' if noted else ""
     return _figure(title, overlay(the_map, pixels), said, legend)
 
 

@@ -997,6 +997,7 @@ class App {
       map.seed !== null && ["Seed", String(map.seed)],
       ["Time", `${number(map.seconds)} s`],
       ...Object.entries(map.passes).map(([k, v]) => [`Passes, ${k}`, String(v)]),
+      ...map.facts.map(([k, v]) => [`${k[0].toUpperCase()}${k.slice(1)}`, v]),
     ].filter(Boolean);
     return el(
       "figure",
@@ -1005,6 +1006,7 @@ class App {
       el("div", { class: "frame" }, pane.canvas, map.reason && el("p", { class: "reason", dir: "auto" }, map.reason)),
       legend,
       el("p", { class: "read" }, pane.readout),
+      map.warning && el("p", { class: "warning", dir: "auto" }, el("strong", {}, "Warning: "), map.warning),
       el(
         "details",
         { class: "facts" },

@@ -92,7 +92,25 @@ def describe(the_map: Map, title: str) -> str:
     third = ("upper left", "top", "upper right"), ("left", "middle", "right"), ("lower left", "bottom", "lower right")
     place = third[min(int(3 * where[1] / height), 2)][min(int(3 * where[0] / width), 2)]
     most = number(float(np.nanmax(the_map.values)))
-    return f"{sentence} Largest value {most} at x {where[0]:.0f}, y {where[1]:.0f}, in the {place} of the picture."
+    told = f"{sentence} Largest value {most} at x {where[0]:.0f}, y {where[1]:.0f}, in the {place} of the picture."
+    return f"{told} Warning: {the_map.warning}" if the_map.warning else told
+
+
+def numbers(the_map: Map) -> list[tuple[str, str]]:
+    """Return what is known of a map in numbers, as (name, value): `("relative residual", "0.53 %")`."""
+    said = []
+    for name, value in the_map.facts.items():
+        relative = name.startswith("relative_")
+        text = str(int(value)) if np.isfinite(value) and float(value).is_integer() else number(value)
+        said.append((name.replace("_", " "), f"{number(100 * value)} %" if relative else text))
+    return said
+
+
+def note(the_map: Map) -> str:
+    """Return a map's numbers in one line, and behind them its warning, if it has one."""
+    line = ", ".join(f"{name} {value}" for name, value in numbers(the_map))
+    parts = [f"{line[0].upper()}{line[1:]}." if line else "", f"Warning: {the_map.warning}" if the_map.warning else ""]
+    return " ".join(p for p in parts if p)
 
 
 def fed(model: Model) -> str:

@@ -17,11 +17,17 @@ SMOOTH = {
     "hardshrink": "Hardshrink", "softshrink": "Softshrink", "logsigmoid": "LogSigmoid", "hardtanh": "Hardtanh",
 }  # fmt: skip
 GATES = {"sigmoid": "Sigmoid", "hardsigmoid": "Hardsigmoid"}
-# The same as nodes of autograd's graph: what was not seen on its way there, as inside a compiled module.
-NATIVE_RECTIFIERS = ("Relu", "Hardtanh", "Threshold", "LeakyRelu", "PreluKernel", "RreluWithNoise", "ClampMin", "Clamp")
-NATIVE_SMOOTH = {"Silu": "SiLU", "Gelu": "GELU", "Mish": "Mish", "Hardswish": "Hardswish", "Elu": "ELU", "Softplus":
-                 "Softplus", "Tanh": "Tanh", "LogSigmoid": "LogSigmoid", "Hardshrink": "Hardshrink", "Softshrink":
-                 "Softshrink"}  # fmt: skip
+# The same as nodes of autograd's graph: what was not seen on its way there (inside a compiled module), or has no rule.
+NATIVE_RECTIFIERS = ("Relu", "Hardtanh", "Threshold", "LeakyRelu", "PreluKernel", "RreluWithNoise")
+NATIVE_SMOOTH = {
+    "Silu": "SiLU", "Gelu": "GELU", "Mish": "Mish", "Hardswish": "Hardswish", "Elu": "ELU", "Softplus": "Softplus",
+    "Tanh": "Tanh", "LogSigmoid": "LogSigmoid", "Hardshrink": "Hardshrink", "Softshrink": "Softshrink", "Glu": "GLU",
+}  # fmt: skip
+NEITHER = {
+    "Softmax": "softmax", "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "Sigmoid": "Sigmoid",
+    "Hardsigmoid": "Hardsigmoid",
+}  # fmt: skip
+NATIVE_COMPARISONS = ("Where", "Maximum", "Minimum", "Abs", "Sgn", "Fmax", "Fmin")
 COMPARISONS = (
     "gt",
     "ge",
@@ -61,4 +67,4 @@ def rectifies(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
     given = {k: v for k, v in kwargs.items() if k != "input"}
     with torch.no_grad():
         low, none, high = func(torch.tensor([-1.0, 0.0, 1e-3]), *args[1:], **given).tolist()
-    return low == 0 and none == 0 and high > 0
+    return bool(low == 0 and none == 0 and high > 0)

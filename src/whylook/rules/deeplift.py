@@ -35,12 +35,14 @@ class Rescale(Rules):
         self.handlers = handlers | {"batch_norm": self._batch_norm}
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
+        """The input once for every baseline, then the baselines."""
         found = baselines.all_like(self.baseline, inputs if len(inputs) > 1 else inputs[0])
         against = [b if isinstance(b, tuple) else (b,) for b in found]
         self.signs = tuple(s / len(against) for s in (1.0, -1.0) for _ in against)
         return [inputs] * len(against) + against
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse what is neither linear nor has a rule."""
         refuse_unknown(self.title, nodes, LINEAR, "Use integrated-gradients, which needs no rules.")
 
     def _single(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -58,8 +60,7 @@ class Rescale(Rules):
         def build() -> tuple[Tensor, Pull]:
             values = x.detach()
             out, where = MAX_POOLS[func.__name__](values, *args[1:], return_indices=True, **rest)
-            axes = where.ndim - (x.ndim - int(func.__name__[-2]))  # the spatial ones, whatever stands before
-            axes = int(func.__name__[-2])
+            axes = int(func.__name__[-2])  # the spatial ones
             one, two = out.chunk(2)
             top = torch.maximum(one, two)
             at = [w.flatten(-axes) for w in where.chunk(2)]

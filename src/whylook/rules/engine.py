@@ -88,8 +88,13 @@ def replaced(name: str, build: Callable[[], tuple[Tensor, Pull]], *inputs: Tenso
     build : gives the value and the function from the value's multiplier to those of `inputs`.
     inputs : the tensors that the multiplier goes on to.
     """
-    out: Tensor = _Replaced.apply(name, build, *inputs)  # type: ignore[no-untyped-call]
+    out: Tensor = _Replaced.apply(name, build, *inputs)
     return out
+
+
+def words(text: str) -> frozenset[str]:
+    """Names, as a set, from a text with blanks between them."""
+    return frozenset(text.split())
 
 
 def live(value: Any) -> bool:
@@ -178,8 +183,3 @@ def counted(names: list[str]) -> str:
     """`3 SiLU and 1 Sigmoid`, the most frequent first."""
     parts = [f"{count} {name}" for name, count in Counter(names).most_common()]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def refuse(what: str, names: list[str], remedy: str) -> Unsupported:
-    """Error that says which operations have no rule."""
-    return Unsupported(f"{what} has no rule for what the network does: {counted(names)}. {remedy}")

@@ -42,6 +42,7 @@ class Biases(Rules):
         self.handlers = handlers | {"batch_norm": self._batch_norm}
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
+        """The input alone, of which there may be only one."""
         if len(inputs) > 1:
             raise Unsupported(
                 f"FullGrad lays the biases' shares on the picture, and this network has {len(inputs)} inputs to lay them "
@@ -51,10 +52,12 @@ class Biases(Rules):
         return [inputs]
 
     def collect(self) -> list[Tensor]:
+        """The biases' shares in the backward that has just been."""
         shares, self._shares = self._shares, []
         return shares
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse what has no linearization here."""
         refuse_unknown(self.title, nodes, LINEAR | HOMOGENEOUS, "Use integrated-gradients, whose parts add up, too.")
 
     def _keep(self, share: Tensor, *, channels_first: bool | None = None) -> None:
@@ -140,13 +143,12 @@ class Biases(Rules):
 
         def build() -> tuple[Tensor, Pull]:
             x, y = a.detach().clone(), b.detach().clone()
-            out = x * y
 
             def pull(m: Tensor) -> tuple[Tensor, Tensor]:
-                self._keep(-m * out)
+                self._keep(-m * x * y)
                 return (m * y).sum_to_size(x.shape), (m * x).sum_to_size(y.shape)
 
-            return out, pull
+            return x * y, pull
 
         out = replaced("product", build, a, b)
         return a.copy_(out) if func.__name__ == "mul_" else out

@@ -11,10 +11,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from whylook.errors import Unsupported
-from whylook.rules.engine import branches, counted, operation
+from whylook.rules.engine import branches, counted, operation, words
 
 # Nodes that are linear in what they take from the input: their gradient is right for every rule that is linear there.
-LINEAR = frozenset(
+LINEAR = words(
     """
     AccumulateGrad Add AdaptiveAvgPool2D AdaptiveAvgPool3D Addbmm Addmm Alias AsStrided AvgPool2D AvgPool3D Baddbmm Bmm Cat
     Clone ConstantPadNd Copy CopySlices Convolution ConvolutionOverrideable Cumsum Diagonal Div Expand Flip FusedDropout
@@ -24,18 +24,18 @@ LINEAR = frozenset(
     Unbind Unfold Im2Col Unsqueeze UpsampleBicubic2D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleLinear1D
     UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact2D UpsampleTrilinear3D View
     NativeBatchNorm CudnnBatchNorm MiopenBatchNorm Movedim Linear MkldnnConvolution ThnnConv2D
-    """.split()
+    """
 )
 # Beyond these: their output is their gradient times their input, as for anything without a constant.
-HOMOGENEOUS = frozenset(
+HOMOGENEOUS = words(
     """
     Relu LeakyRelu PreluKernel RreluWithNoise MaxPool2DWithIndices MaxPool3DWithIndices MaxPool2D AdaptiveMaxPool2D
     AdaptiveMaxPool3D Amax Max
-    """.split()
+    """
 )
 # Linear only where a single operand depends on the input (of a division: not what it is divided by).
-_PRODUCTS = frozenset(
-    "Mul Div Addmm Mm Mv Bmm Baddbmm Addbmm Convolution ConvolutionOverrideable MkldnnConvolution ThnnConv2D Linear".split()
+_PRODUCTS = words(
+    "Mul Div Addmm Mm Mv Bmm Baddbmm Addbmm Convolution ConvolutionOverrideable MkldnnConvolution ThnnConv2D Linear"
 )
 _WORDS = {
     "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "LogSoftmax": "log softmax", "Softmax": "softmax",
@@ -46,15 +46,21 @@ AFFINE = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", 
 
 
 def unknown(nodes: list[Any], known: frozenset[str]) -> list[str]:
-    """Names of those nodes that are neither `known` nor a rule's, nor linear because two operands depend on the input."""
+    """Names of those nodes that are neither `known` nor a rule's, or not linear because two operands depend on the input.
+
+    `attention` among the known is fused attention whose queries and keys are held constant.
+    """
     names = []
     for node in nodes:
         name = operation(node)
         product = name in _PRODUCTS and (branches(node) > 1 or (name == "Div" and node.next_functions[0][0] is None))
         if product:
             names.append("division by a signal" if name == "Div" else "product of two signals")
+        elif name.startswith("ScaledDotProduct"):
+            if "attention" not in known or any(parent is not None for parent, _ in node.next_functions[:2]):
+                names.append("attention")
         elif not hasattr(node, "rule") and name not in known:
-            names.append("attention" if "ScaledDotProduct" in name else _WORDS.get(name, name))
+            names.append(_WORDS.get(name, name))
     return names
 
 

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 
 from whylook.errors import Unsupported
 from whylook.rules.activations import (
     CLIPPING,
     COMPARISONS,
+    NATIVE_COMPARISONS,
     NATIVE_RECTIFIERS,
     NATIVE_SMOOTH,
+    NEITHER,
     RECTIFIERS,
     both,
     plain,
     rectifies,
 )
 from whylook.rules.engine import Rules, counted, elementwise, operation
-
-_OTHER = {"Softmax": "softmax", "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "Sigmoid": "Sigmoid",
-          "Hardsigmoid": "Hardsigmoid"}  # fmt: skip
 
 
 class Guided(Rules):
@@ -31,37 +31,46 @@ class Guided(Rules):
 
     def __init__(self) -> None:
         self._decided: list[str] = []
+        self._clamps = 0
         names = both((*RECTIFIERS, *CLIPPING))
         self.handlers = {**dict.fromkeys(names, self._rectifier), **dict.fromkeys(COMPARISONS, self._comparison)}
 
     @staticmethod
     def rule(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
+        """The signal that goes back through a rectifier."""
         return lambda g: slope * g.clamp(min=0)
 
     def _rectifier(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if not rectifies(func, args, kwargs):
-            return NotImplemented
-        return elementwise("rectifier", func, args, kwargs, self.rule)
+        if rectifies(func, args, kwargs):
+            return elementwise("rectifier", func, args, kwargs, self.rule)
+        self._clamps += plain(func) in ("clamp", "clip", "clamp_min")  # as those that keep a norm from zero
+        return NotImplemented
 
     def _comparison(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         self._decided.append(plain(func))  # a rectifier may be written this way, and would not be seen as one
         return NotImplemented
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse networks whose activations are not rectifiers, with the count of what was found."""
         names = [operation(n) for n in nodes]
         rectifiers = names.count("rectifier")
-        if unseen := [n for n in names if n in NATIVE_RECTIFIERS and n not in ("Clamp", "ClampMin")]:
+        clamps = [n for n in names if n in ("Clamp", "ClampMin")]
+        unseen = [n for n in names if n in NATIVE_RECTIFIERS] + clamps[self._clamps :]
+        own = [n for n, node in zip(names, nodes, strict=True) if isinstance(node, BackwardCFunction)]
+        unseen += [n for n in own if n != "rectifier"]
+        if not self._decided:
+            unseen += [n for n in names if n in NATIVE_COMPARISONS]
+        if unseen:
             raise Unsupported(
-                f"{self.title} cannot reach {counted(unseen)} of this network (compiled, or not a rectifier at zero); "
-                "give the module it was made of, or use gradient."
+                f"{self.title} cannot tell what {counted(unseen)} of this network lets pass (compiled, written by hand, or "
+                "not a rectifier at zero); give it with PyTorch's own rectifiers, or use gradient."
             )
-        smooth = [{**NATIVE_SMOOTH}[n] for n in names if n in NATIVE_SMOOTH]
-        other = [_OTHER[n] for n in names if n in _OTHER]
-        if smooth or self._decided or (other and not rectifiers):
-            found = counted([*smooth, *self._decided, *(other if not rectifiers else [])])
+        smooth = [NATIVE_SMOOTH[n] for n in names if n in NATIVE_SMOOTH] + self._decided
+        other = [NEITHER[n] for n in names if n in NEITHER] if not rectifiers else []
+        if smooth or other:
             raise Unsupported(
                 f"{self.title} changes rectifiers only, and its rule has no meaning for anything else: "
-                f"found {found} and {rectifiers} rectifiers. Use gradient or smoothgrad."
+                f"found {counted([*smooth, *other])} and {rectifiers} rectifiers. Use gradient or smoothgrad."
             )
 
 
@@ -72,4 +81,5 @@ class Deconvnet(Guided):
 
     @staticmethod
     def rule(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
+        """The signal that goes back through a rectifier."""
         return lambda g: g.clamp(min=0)

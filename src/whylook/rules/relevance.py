@@ -16,8 +16,8 @@ from torch import Tensor
 from whylook import baselines
 from whylook.errors import UsageError
 from whylook.rules.activations import CLIPPING, GATES, SMOOTH, both, rectifies
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced
 from whylook.rules.attention import frozen_attention, frozen_norm, open_heads
+from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
 from whylook.rules.operations import (
     AFFINE,
     HOMOGENEOUS,
@@ -32,9 +32,9 @@ from whylook.rules.operations import (
 
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
 _UNSEEN = frozenset(("Convolution", "NativeBatchNorm", "CudnnBatchNorm", "Linear"))
-_SHAPES = frozenset(
+_SHAPES = words(
     """View Reshape ReshapeAlias UnsafeView Expand Unsqueeze Squeeze Permute Transpose Clone Alias Slice Select Repeat T
-    Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy""".split()
+    Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy"""
 )
 
 
@@ -69,6 +69,7 @@ class Relevance(Rules):
         self.handlers = handlers
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
+        """The box rule also needs the smallest and the largest input, prepared by the network like the input itself."""
         if self.composite != "epsilon-gamma-box":
             return [inputs]
         low = _bound(self.low, inputs, torch.amin)
@@ -78,7 +79,8 @@ class Relevance(Rules):
         return [inputs, low, high]
 
     def check(self, nodes: list[Any]) -> None:
-        known = LINEAR | HOMOGENEOUS
+        """Refuse what is neither linear nor has a rule."""
+        known = LINEAR | HOMOGENEOUS | {"attention"}
         if self.composite != "zero":
             known -= _UNSEEN
         refuse_unknown(self.title, nodes, known, "Use gradient, integrated-gradients or grad-cam.")
@@ -104,8 +106,9 @@ class Relevance(Rules):
             return out, lambda m: (pull(m),)
 
         out = replaced("affine", build, layer.x)
-        if out.grad_fn is not None:
-            out.grad_fn.layer = layer  # a batch normalization behind it will want to know
+        node: Any = out.grad_fn
+        if node is not None:
+            node.layer = layer  # a batch normalization behind it will want to know
         return out
 
     def _pull(self, layer: Affine, out: Tensor) -> Callable[[Tensor], Tensor]:
@@ -123,12 +126,10 @@ class Relevance(Rules):
         if rule == "gamma":
             positive, negative = w + self.gamma * positive, w + self.gamma * negative
             biases = b + self.gamma * b.clamp(min=0), b + self.gamma * b.clamp(max=0)
-            weigh = (out > 0).to(out), (out < 0).to(out)
-        else:
-            biases = b.clamp(min=0), b.clamp(max=0)
-            alpha, beta = (2.0, 1.0) if rule == "alpha-beta" else (1.0, 0.0)
-            weigh = alpha * torch.ones_like(out), -beta * torch.ones_like(out)
-        return _two_sided(layer, out, (positive, negative), biases, weigh)
+            return _two_sided(layer, out, (positive, negative), biases, None)
+        biases = b.clamp(min=0), b.clamp(max=0)
+        alpha = 2.0 if rule == "alpha-beta" else 1.0
+        return _two_sided(layer, out, (positive, negative), biases, alpha, alone=rule != "excite")
 
     def _batch_norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         z, scale, shift = batch_norm(func, args, kwargs)
@@ -187,9 +188,11 @@ class Excitation(Relevance):
         super().__init__("epsilon-plus", 0.0, 0.0, None, None)
         names = ("add", "add_", "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
                  "adaptive_avg_pool2d", "adaptive_avg_pool3d")  # fmt: skip
-        self.handlers = {**self.handlers, **dict.fromkeys(names, self._sum)}
+        kept = {k: v for k, v in self.handlers.items() if v not in (frozen_norm, frozen_attention) and v != self._heads}
+        self.handlers = kept | dict.fromkeys(names, self._sum)
 
     def check(self, nodes: list[Any]) -> None:
+        """Refuse activations that can be negative, beside what has no rule."""
         known = (LINEAR | HOMOGENEOUS) - _UNSEEN
         known -= {"LeakyRelu", "PreluKernel", "RreluWithNoise", "Sub", "Addmm", "Mm", "Bmm", "Mean", "Sum", "Add"}
         known -= {"AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"}
@@ -198,7 +201,8 @@ class Excitation(Relevance):
         )
 
     def rule_of(self, layer: Affine) -> str:
-        return "plus"
+        """Excitation alone."""
+        return "excite"
 
     def _activation(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         never_negative = func.__name__.strip("_") in GATES or rectifies(func, args, kwargs)
@@ -210,13 +214,14 @@ class Excitation(Relevance):
         )
 
     def seed(self, logits: Tensor) -> Tensor:
+        """Begin with a probability of one (times what the score counts a logit) instead of the logit."""
         if not live(logits):
             return logits
         value = logits.detach()
         return replaced("seed", lambda: (value, lambda m: (share(m, value),)), logits)
 
     def _sum(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Sums and means: shared among what is positive."""
+        """Sums and means: shared among what has the sum's own sign, so that nothing is taken away anywhere."""
         operands = [a for a in args if live(a)]
         adds = func.__name__.startswith("add")
         if any(map(live, kwargs.values())) or (adds and len(operands) < 2):
@@ -228,15 +233,20 @@ class Excitation(Relevance):
             return out
 
         def build() -> tuple[Tensor, Pull]:
-            with torch.enable_grad():
-                leaves = [a.detach().clamp(min=0).requires_grad_() for a in operands]
-                total = at([leaf.clone() for leaf in leaves])
             out = at([a.detach().clone() for a in operands])
-            kept = share(out, total.detach())
+            sides = []
+            for own, masks in ((out > 0, [a > 0 for a in operands]), (out < 0, [a < 0 for a in operands])):
+                with torch.enable_grad():
+                    leaves = [a.detach().where(m, 0.0).requires_grad_() for a, m in zip(operands, masks, strict=True)]
+                    total = at([leaf.clone() for leaf in leaves])
+                sides.append((share(out.where(own, 0.0), total.detach()), total, leaves, masks))
 
             def pull(m: Tensor) -> tuple[Tensor, ...]:
-                back = torch.autograd.grad(total, leaves, m * kept, retain_graph=True)
-                return tuple(g.where(leaf > 0, 0.0) for g, leaf in zip(back, leaves, strict=True))
+                back = [torch.zeros_like(a) for a in operands]
+                for kept, total, leaves, masks in sides:
+                    parts = torch.autograd.grad(total, leaves, m * kept, retain_graph=True)
+                    back = [b + p.where(mask, 0.0) for b, p, mask in zip(back, parts, masks, strict=True)]
+                return tuple(back)
 
             return out, pull
 
@@ -251,33 +261,42 @@ def _passed(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _two_sided(
-    layer: Affine, out: Tensor, weights: tuple[Tensor, Tensor], biases: tuple[Tensor, Tensor],
-    weigh: tuple[Tensor, Tensor],
+    layer: Affine, out: Tensor, weights: tuple[Tensor, Tensor], biases: tuple[Tensor, Tensor], alpha: float | None,
+    *, alone: bool = True,
 ) -> Callable[[Tensor], Tensor]:  # fmt: skip
     """Pull of a rule that treats what adds to an output apart from what takes away from it.
 
     What adds: positive inputs by `weights[0]` and negative inputs by `weights[1]`; what takes away: the other way round.
-    Each of the two is shared out by itself, `weigh` saying how much of the output's relevance it gets.
+    Each of the two is shared out by itself. The first gets `alpha` times the output's relevance, and the second takes
+    back `alpha - 1` times it; where one of the two is empty, the other gets all there is, if it may (`alone`). Without
+    `alpha` the first gets the relevance of positive outputs, the second that of negative ones.
     """
     x = layer.x.detach()
-    above, below = x > 0, x < 0
-    sides = []
-    for i in (0, 1):
-        if not bool(weigh[i].any()):
-            continue
-        total, pulls = biases[i].to(out), []
-        for part, mask, w in ((x.clamp(min=0), above, weights[i]), (x.clamp(max=0), below, weights[1 - i])):
+    parts = [(x.clamp(min=0), x > 0), (x.clamp(max=0), x < 0)]
+
+    def side(bias: Tensor, ws: tuple[Tensor, Tensor]) -> tuple[Tensor, list[tuple[Tensor, Callable[[Tensor], Tensor]]]]:
+        total, pulls = torch.zeros_like(out) + bias, []
+        for (part, mask), w in zip(parts, ws, strict=True):
             if bool(mask.any()):
                 value, back = pullback(lambda v, w=w: layer.function(v, w, None), part)  # type: ignore[misc]
                 total = total + value
                 pulls.append((mask, back))
-        sides.append((share(weigh[i] * out, total), pulls))
+        return total, pulls
+
+    adds, adding = side(biases[0], weights)
+    two = alpha is None or alpha > 1 or (alone and bool(((adds == 0) & (out != 0)).any()))
+    takes, taking = side(biases[1], (weights[1], weights[0])) if two else (torch.zeros_like(out), [])
+    if alpha is None:
+        kept = share(out.clamp(min=0), adds), share(out.clamp(max=0), takes)
+    else:
+        most = torch.where(takes == 0, 1.0, alpha).to(out)
+        kept = share(most * out, adds), share(torch.where(adds == 0, 1.0, 1.0 - alpha).to(out) * out, takes)
 
     def pull(m: Tensor) -> Tensor:
         result = torch.zeros_like(x)
-        for kept, pulls in sides:
+        for k, pulls in zip(kept, (adding, taking), strict=True):
             for mask, back in pulls:
-                result = result + back(m * kept).where(mask, 0.0)
+                result = result + back(m * k).where(mask, 0.0)
         return result
 
     return pull
@@ -289,7 +308,7 @@ def _box(layer: Affine, out: Tensor) -> Callable[[Tensor], Tensor]:
     w = layer.weight
 
     def spread(rows: Tensor) -> Tensor:
-        x, low, high = rows.split(n)
+        x, low, high = rows[:n], rows[n : 2 * n], rows[2 * n :]
         lowest = layer.function(low, w.clamp(min=0), None) + layer.function(high, w.clamp(max=0), None)
         return layer.function(x, w, None) - lowest
 

@@ -1,0 +1,140 @@
+"""The table of other weights, and the mode that hands them out while the network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from whylook.folding.calls import BATCH_NORM, METADATA, WEIGHTED, argument, tensors_in
+from whylook.folding.linear import as_linear, is_whole_kernel
+from whylook.folding.record import Norm, Weighted
+
+
+class MisfoldError(RuntimeError):
+    """The network did not do what it did when it was recorded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What a call gets instead of its own weight and bias; `mean` names the batch norm that is then left out."""
+
+    weight: Tensor
+    bias: Tensor | None
+    mean: str | None
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """How a network is run faster.
+
+    Parameters
+    ----------
+    entries : by the name of the weight.
+    channels_last : whether inputs with four axes are laid out so.
+    largest, total : bytes per row of the largest activation, and of all.
+    precision : what convolutions and linear layers compute in, or None for the network's own.
+    """
+
+    entries: Mapping[str, Entry]
+    channels_last: bool
+    largest: int
+    total: int
+    precision: torch.dtype | None = None
+
+    def run(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """The network's output at `inputs`; run inside `guarded`.
+
+        Raises
+        ------
+        MisfoldError
+            If the network does something else than when it was recorded; then it has to be run as it is.
+        """
+        if self.channels_last:
+            inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
+        if not self.entries and self.precision is None:
+            return network(*inputs)
+        own = {name: id(t) for name, t in tensors_of(network).items()}
+        table = {own[name]: e for name, e in self.entries.items() if name in own}
+        mode = _Table(table, {own[n]: n for e in table.values() if (n := e.mean) is not None and n in own})
+        autocast = torch.autocast(
+            inputs[0].device.type, self.precision, self.precision is not None, cache_enabled=False
+        )
+        with autocast, mode:
+            output = network(*inputs)
+        if mode.pending:
+            raise MisfoldError("an output of a folded layer did not reach its batch norm")
+        return output
+
+
+class _Table(TorchFunctionMode):
+    """Hands out the entries; what a folded layer puts out may go to its batch norm and nowhere else."""
+
+    def __init__(self, table: Mapping[int, Entry], means: Mapping[int, str]) -> None:
+        super().__init__()
+        self._table, self._means = table, means
+        self.pending: dict[int, tuple[Tensor, str]] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.pending and func not in METADATA:
+            if func is BATCH_NORM and id(args[0]) in self.pending:
+                x, wanted = self.pending.pop(id(args[0]))
+                if self._means.get(id(argument(args, kwargs, 1, "running_mean"))) == wanted:
+                    return x
+                raise MisfoldError(f"another batch norm than {wanted} reads a folded layer")
+            if any(id(t) in self.pending for t in tensors_in((args, kwargs))):
+                raise MisfoldError("a folded layer has another reader than its batch norm")
+        entry = self._table.get(id(argument(args, kwargs, 1, "weight"))) if func in WEIGHTED else None
+        if entry is None:
+            return func(*args, **kwargs)
+        x = argument(args, kwargs, 0, "input")
+        if entry.whole and is_whole_kernel(args, kwargs):
+            out = as_linear(x, entry.weight, entry.bias)
+        else:
+            rest = {k: v for k, v in kwargs.items() if k not in ("input", "weight", "bias")}
+            out = func(x, entry.weight, entry.bias, *args[3:], **rest)
+        if entry.mean is not None:
+            self.pending[id(out)] = (out, entry.mean)
+        return out
+
+
+def entry(
+    tensors: Mapping[str, Tensor], name: str, call: Weighted, *, channels_last: bool, dtype: torch.dtype | None
+) -> Entry:
+    """Fold, lay out and convert one weight; what is not changed is shared with the network."""
+    weight = tensors[name].detach()
+    bias = None if call.bias is None else tensors[call.bias].detach()
+    if call.norm is not None:
+        weight, bias = _folded(tensors, weight, bias, call.norm)
+    if channels_last and weight.ndim == 4 and not call.whole:
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    if dtype is not None:
+        weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+    return Entry(weight, bias, call.norm.mean if call.norm else None, call.whole)
+
+
+def _folded(tensors: Mapping[str, Tensor], weight: Tensor, bias: Tensor | None, norm: Norm) -> tuple[Tensor, Tensor]:
+    """Weight and bias of γ (W x + b − μ) / √(σ² + ε) + β as one layer; its scale in float64."""
+    mean, var = tensors[norm.mean].detach().double(), tensors[norm.var].detach().double()
+    scale = (var + norm.eps).rsqrt()
+    if norm.gamma is not None:
+        scale = scale * tensors[norm.gamma].detach().double()
+    shift = -mean if bias is None else bias.double() - mean
+    shift = shift * scale
+    if norm.beta is not None:
+        shift = shift + tensors[norm.beta].detach().double()
+    per_output = scale.to(weight.dtype).view(-1, *[1] * (weight.ndim - 1))
+    return weight * per_output, shift.to(weight.dtype)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
