@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -34,8 +33,8 @@ def families() -> Iterator[tuple[str, str, list[Method]]]:
     """Each family's name, what it has in common (its module's first line), and its methods."""
     for family, members in groupby(METHODS, key=lambda m: m.family):
         methods = list(members)
-        module = sys.modules[methods[0].function.__module__]
-        yield family, (module.__doc__ or "").partition("\n")[0], methods
+        about = methods[0].function.__globals__.get("__doc__") or ""
+        yield family, about.partition("\n")[0], methods
 
 
 def facts(method: Method) -> dict[str, Any]:
