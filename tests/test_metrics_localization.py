@@ -86,32 +86,12 @@ def test_enrichment_is_mass_over_area() -> None:
 
 @pytest.mark.parametrize("name", LOCALIZATION)
 def test_an_empty_mask_is_no_hit_but_not_assessable(name: str) -> None:
-    # Quantus counts it as a hit.
+    # Quantus counts it as a hit, see test_metrics_peers.
     found = score(name, np.ones(SIZE), np.zeros(SIZE, bool))
     assert (found.value, found.reason) == (None, "the mask is empty")
     full = score(name, np.ones(SIZE), np.ones(SIZE, bool))
     assert (full.value, full.reason) == (None, "the mask covers all that the model was shown")
     assert measure(name, Case(np.ones(SIZE))).reason == "no mask was given"
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_quantus_counts_an_empty_mask_as_a_hit() -> None:
-    quantus = pytest.importorskip("quantus")
-    game = quantus.PointingGame(disable_warnings=True)
-    values = np.random.default_rng(0).random((1, 20, 30))
-    hit = game.evaluate_instance(a=values, s=np.zeros((1, *SIZE), bool))
-    assert hit  # a mask without a single pixel
-    assert score("pointing", values[0], np.zeros(SIZE, bool)).value is None
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_quantus_gives_signed_maps_negative_mass() -> None:
-    quantus = pytest.importorskip("quantus")
-    theirs = quantus.RelevanceMassAccuracy(disable_warnings=True)
-    values, mask = np.full(SIZE, -0.1), blob()
-    values[mask] = 1.0  # all evidence for the target lies in the mask, and a little speaks against it elsewhere
-    assert theirs.evaluate_instance(a=values[None], s=mask[None]) < 0
-    assert value("mass", values, mask) == 1
 
 
 @pytest.mark.parametrize("name", LOCALIZATION)

@@ -188,6 +188,13 @@ def test_wilson_and_paired_rates_cover_on_average() -> None:
     assert 0.94 < np.mean(inside) < 0.985
 
 
+def test_paired_rates_are_those_of_statpsych() -> None:
+    estimate = paired_rates(26, 4, 48)  # the example of its ci.prop.ps
+    assert (estimate.low, estimate.high) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
+    assert estimate.value == 22 / 48
+    assert paired_rates(0, 0, 5).low < 0 < paired_rates(0, 0, 5).high  # five agreeing pictures prove no equality
+
+
 def test_holm_by_hand_and_by_statsmodels() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []

@@ -31,9 +31,24 @@ def noisy_linear(x: Tensor, removed: Tensor, seed: int = 0) -> Tensor:
     noise = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(x)
     filled = []
     for row in removed[:, None, None]:  # one by one, so that no row depends on its company
-        value = x.mean((2, 3), keepdim=True).expand_as(x) if bool(row.all()) else _solve(x, row.to(x.device))
-        filled.append(torch.where(row.to(x.device), value + NOISE * (x.max() - x.min()) * noise, x))
+        gone = row.to(x.device)
+        value = x.mean((2, 3), keepdim=True).expand_as(x) if bool(row.all()) else _around(x, gone)
+        filled.append(torch.where(gone, value + NOISE * (x.max() - x.min()) * noise, x))
     return torch.cat(filled)
+
+
+def _around(x: Tensor, removed: Tensor) -> Tensor:
+    """Solve within the box that holds what was removed and its neighbors; nothing else matters."""
+    if not bool(removed.any()):
+        return x
+    spans = []
+    for axis in (2, 3):
+        at = removed.any(5 - axis).flatten().nonzero()
+        spans.append(slice(max(0, int(at.min()) - 1), int(at.max()) + 2))
+    box = (slice(None), slice(None), *spans)
+    out = x.clone()
+    out[box] = _solve(x[box], removed[box])
+    return out
 
 
 def _solve(x: Tensor, removed: Tensor) -> Tensor:
@@ -44,27 +59,27 @@ def _solve(x: Tensor, removed: Tensor) -> Tensor:
     if not bool(removed.any()):
         return x
     inside, known = removed.to(x.dtype), (~removed).to(x.dtype)
-    degree = _neighbors(torch.ones_like(inside))
-
-    def equations(v: Tensor) -> Tensor:
-        return inside * (degree * v - _neighbors(v))
-
-    right = inside * _neighbors(known * x)
+    degree = inside * _neighbors(torch.ones_like(inside))
     value = inside * _start(x, removed, known)
-    residual = right - equations(value)
-    direction = residual / degree
-    size = (residual * direction).sum((2, 3), keepdim=True)
-    enough = _TOLERANCE**2 * (x.max() - x.min()) ** 2 * inside.mean()
+    residual = inside * _neighbors(known * x + value) - degree * value
+    direction = residual.clone()
+    size = _square(residual)
+    enough = (_TOLERANCE * (x.max() - x.min())) ** 2 * inside.sum()
     for _ in range(_MOST_STEPS):
-        if bool((residual.square().mean((2, 3)) <= enough).all()):
+        if bool((size <= enough).all()):
             break
-        image = equations(direction)
+        image = degree * direction - inside * _neighbors(direction)
         step = size / (direction * image).sum((2, 3), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-        value, residual = value + step * direction, residual - step * image
-        better = residual / degree
-        new = (residual * better).sum((2, 3), keepdim=True)
-        direction, size = better + new / size.clamp_min(torch.finfo(x.dtype).tiny) * direction, new
-    return known * x + inside * value
+        value.addcmul_(step, direction)
+        residual.addcmul_(step, image, value=-1)
+        new = _square(residual)
+        direction.mul_(new / size.clamp_min(torch.finfo(x.dtype).tiny)).add_(residual)
+        size = new
+    return known * x + value
+
+
+def _square(v: Tensor) -> Tensor:
+    return (v * v).sum((2, 3), keepdim=True)
 
 
 def _start(x: Tensor, removed: Tensor, known: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from whylook import baselines
 from whylook.errors import Unsupported, UsageError
 from whylook.imputation import noisy_linear
-from whylook.metrics.metric import Floats
+from whylook.metrics.metric import Floats, fingerprint
 from whylook.probe import Probe, probing
 from whylook.targets import Score, ScoreName
 
@@ -49,6 +49,7 @@ class Board:
 
     def __init__(self, probe: Probe, every: _EveryLogit, x: Tensor, seed: int) -> None:
         self._probe, self._every, self._x, self.seed = probe, every, x, seed
+        self.picture = fingerprint(x.cpu().numpy())
         self._answers: dict[tuple[Any, ...], Tensor] = {}
         self._fillings: dict[Any, tuple[Any, Tensor]] = {}  # with the baseline: its id stays taken
 
@@ -78,6 +79,10 @@ class Board:
         name = baseline if isinstance(baseline, str | int | float) else id(self._filling(baseline))
         key = (name, keep.shape, keep.dtype.str, blake2b(keep.tobytes(), digest_size=16).digest())
         if key not in self._answers:
+            # A network that draws numbers of its own draws the same for every question; `guarded` puts the state back.
+            torch.default_generator.manual_seed(self.seed)
+            if self._x.is_cuda:
+                torch.cuda.manual_seed(self.seed)
             parts = [self._probe.scores(self._filled(part, baseline)) for part in _pieces(keep)]
             self._answers[key] = torch.cat(parts).double().cpu()
         return self._answers[key], self._every.one_logit
@@ -131,6 +136,11 @@ class Perturbed:
     def seed(self) -> int:
         """Of what is drawn once for all maps of a picture."""
         return self.board.seed
+
+    @property
+    def picture(self) -> int:
+        """Tells the picture from others."""
+        return self.board.picture
 
     def scores(self, keep: NDArray[Any], baseline: Any, score: ScoreName) -> Floats:
         """Scores float64 [b] of the picture where only the blocks `keep` [b, h', w'] are left."""

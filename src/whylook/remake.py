@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from whylook.attribution import Raw, Request, run
 from whylook.errors import Unsupported
 from whylook.explainer import one_map
+from whylook.geometry import Geometry
+from whylook.metrics.grids import entire
 from whylook.metrics.metric import Floats, NotAssessable
 from whylook.targets import Score
 
@@ -47,7 +49,9 @@ class Remake:
             if not isinstance(raw, Raw):
                 raise raw
             values = raw.values[0] if isinstance(raw.values, tuple) else raw.values
-            return np.asarray(one_map(values[0, 0], request.method), np.float64)
+            size = (x.shape[-2], x.shape[-1])
+            covered = Geometry(size, size, (1.0, 1.0), (0.0, 0.0), raw.extent)
+            return entire(np.asarray(one_map(values[0, 0], request.method), np.float64), covered)
 
         return cls(make, network, x, target, classes)
 

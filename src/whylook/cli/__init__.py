@@ -14,6 +14,7 @@ from whylook.cli.allocator import keep_freed_memory
 from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
+from whylook.cli.metrics import metrics
 from whylook.errors import WhylookError
 
 app = App(
@@ -26,7 +27,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, models, methods):
+for _command in (demo, explain, models, methods, metrics):
     app.command(_command)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from whylook.metrics.grids import resample
-from whylook.metrics.metric import Floats, generator
+from whylook.metrics.metric import Floats, fingerprint, generator
 
 NAMES = ("random", "sobel", "center", "uniform")
 
@@ -20,7 +20,7 @@ def dummies(x: ArrayLike, grid: tuple[int, int], *, seed: int = 0) -> Mapping[st
     ----------
     x : [c, h, w], the network's input.
     grid : (rows, columns) of the map they stand beside.
-    seed : of `random`.
+    seed : of `random`, which also differs from picture to picture.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def dummies(x: ArrayLike, grid: tuple[int, int], *, seed: int = 0) -> Mapping[st
     `center` (a Gaussian in the middle, a quarter of each side wide) and `uniform` (the same everywhere).
     """
     return {
-        "random": generator(seed, "random dummy").random(grid),
+        "random": generator(seed, "random dummy", fingerprint(x)).random(grid),
         "sobel": resample(sobel(x), grid),
         "center": np.outer(*(_bell(side) for side in grid)),
         "uniform": np.ones(grid),

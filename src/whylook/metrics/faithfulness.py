@@ -351,8 +351,8 @@ def _areas(
     ordered = blocks.order(values, shape, grid, rng)
     # A deletion is the insertion of the reversed order, read backwards: random orders serve both.
     ordered = ordered if kind == "deletion" else ordered[::-1]
-    # The same for every map of this grain.
-    strangers = generator(perturbed.seed, "random orders", *grid)
+    # The same for every map of this picture and grain.
+    strangers = generator(perturbed.seed, "random orders", perturbed.picture, *grid)
     drawn = [strangers.permutation(n) for _ in range(orders)]
     inner = counts[1:-1]
     ends = perturbed.clean(score), perturbed.empty(baseline, score)
@@ -415,7 +415,9 @@ def _subsets(
     sums, _ = blocks.block_sums(values, perturbed.input_shape, grid)
     if sums.size < 3:
         raise NotAssessable("the map is too coarse for sets of its blocks")
-    strangers = generator(perturbed.seed, "sets of blocks", *grid)  # the same for every map of this grain
+    strangers = generator(
+        perturbed.seed, "sets of blocks", perturbed.picture, *grid
+    )  # the same for every map of this picture and grain
     sizes = [min(max(1, round(share * sums.size)), sums.size - 1) for share in shares]
     sets = np.concatenate(
         [blocks.first(strangers.permutation(sums.size), np.array([k]), grid) for k in sizes for _ in range(samples)]

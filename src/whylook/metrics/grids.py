@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from whylook.geometry import Geometry
 from whylook.metrics.metric import Floats, NotAssessable
 
 
@@ -24,15 +25,30 @@ def positive(values: Floats) -> Floats:
 
 def resample(values: Floats, grid: tuple[int, int]) -> Floats:
     """Mean of a map over the cells of another grid that covers the same area, exact for values constant in a cell."""
-    rows, columns = _overlaps(values.shape[0], grid[0]), _overlaps(values.shape[1], grid[1])
+    rows, columns = (_shares(np.linspace(0, 1, old + 1), new) for old, new in zip(values.shape, grid, strict=True))
     return rows @ values @ columns.T
 
 
-def _overlaps(old: int, new: int) -> Floats:
-    """Share [new, old] of each new cell that each old one fills."""
-    edges, other = np.arange(new + 1) / new, np.arange(old + 1) / old
-    low = np.maximum(edges[:-1, None], other[None, :-1])
-    high = np.minimum(edges[1:, None], other[None, 1:])
+def entire(values: Floats, geometry: Geometry) -> Floats:
+    """A map whose cells cover the whole input evenly, from one whose cells cover a part of it (see `Geometry.extent`).
+
+    Beyond the outermost cells their values go on, as they are drawn. A map that covers the input is returned as it is.
+    """
+    if geometry.extent is None:
+        return values
+    sides = []
+    for cells, (begin, end), size in zip(values.shape, geometry.extent, geometry.input, strict=True):
+        edges = np.clip(np.linspace(begin, end, cells + 1) / size, 0, 1)
+        edges[0], edges[-1] = 0, 1
+        sides.append(_shares(edges, max(1, round(size * cells / (end - begin)))))
+    return np.asarray(sides[0] @ values @ sides[1].T)
+
+
+def _shares(edges: Floats, new: int) -> Floats:
+    """Share [new, old] of each of `new` equal cells of a stretch of length 1 that each old one between `edges` fills."""
+    ends = np.arange(new + 1) / new
+    low = np.maximum(ends[:-1, None], edges[None, :-1])
+    high = np.minimum(ends[1:, None], edges[None, 1:])
     shares = np.maximum(high - low, 0) * new
     shares[shares < 1e-12] = 0
     total: Floats = shares / shares.sum(1, keepdims=True)

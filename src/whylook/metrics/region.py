@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +41,7 @@ class Region:
         UsageError
             If it has another size than the picture, or values that mark nothing.
         """
+        geometry = replace(geometry, extent=None)  # of the input, whatever a map covers of it
         array = np.asarray(mask)
         if array.shape[-2:] != tuple(geometry.picture) or array.ndim not in (2, 3):
             raise UsageError(f"The mask has shape {array.shape}; the picture is {geometry.picture} (rows, columns).")

@@ -148,7 +148,7 @@ def wilson(hits: int, n: int, *, level: float = 0.95) -> Estimate:
 def paired_rates(only_first: int, only_second: int, n: int, *, level: float = 0.95) -> Estimate:
     """Difference of two hit rates on the same n pictures, first less second.
 
-    The adjusted Wald interval of Bonett and Price (doi:10.3102/1076998610396896): one is added to both discordant counts.
+    The adjusted Wald interval of Bonett and Price (doi:10.3102/1076998611411915): one is added to both discordant counts.
 
     Parameters
     ----------
