@@ -212,7 +212,7 @@ def test_progress_that_nobody_can_foretell_reaches_its_total_too() -> None:
         picture(), model("a"), ["integrated-gradients", "occlusion", "blur-ig"], [1, 2],
         parameters={"blur-ig": {"steps": 3}}, progress=lambda done, total, what: seen.append((done, total)),
     )  # fmt: skip
-    assert seen[-1] == (68, 68)
+    assert seen[-1] == (132, 132)
     assert len({total for _, total in seen}) == 1
     assert [d for d, _ in seen] == sorted({d for d, _ in seen})
 

@@ -52,6 +52,12 @@ def test_the_page_is_sorted_and_says_what_was_left_out() -> None:
     assert [line.split("`")[1] for line in lines] == ["right", "wrong"]
     assert "5.0 × | 0.2 × |" in lines[0]
     assert "2 of 8 networks" in lines[0]
+    assert "1.00 [1.00, 1.00] (2)" in lines[0]  # both seeds
+    alone = {
+        **RESULT,
+        "enrichments": {"right": {k: v for k, v in RESULT["enrichments"]["right"].items() if "shipped" in k}},
+    }
+    assert "training seeds" not in rank.markdown(alone)
     assert "no meaning for these networks: `legrad`" in text
 
 
@@ -99,3 +105,13 @@ def test_on_a_flatten_head_grad_cam_misses_the_marker_that_hirescam_shows() -> N
     assert mean["hirescam"] > 2 * mean["grad-cam"], mean
     assert mean["layercam"] > mean["grad-cam"], mean
     assert np.mean(np.array(found["hirescam"]) > np.array(found["grad-cam"])) > 0.9
+
+
+def test_integrated_gradients_follow_what_the_shipped_networks_rest_on(tmp_path) -> None:
+    wanted = {"ig": ("integrated-gradients", {"baseline": "blur"}), "variance": ("vargrad", {})}
+    networks = [(name, rank.SHIPPED, shipped.network(name)) for name in shipped.NAMES]
+    result = rank.measure(networks, wanted, 3, tmp_path / "ranking.json")
+    assert rank.correlation(result, "ig", rank.SHIPPED) > 0.7
+    assert rank.correlation(result, "ig", rank.SHIPPED) > rank.correlation(result, "variance", rank.SHIPPED)
+    low, high = rank.over_patients(result, "ig", rank.SHIPPED)
+    assert low <= high

@@ -88,7 +88,11 @@ def test_bfloat16_is_coarse_only_where_it_is_asked_for() -> None:
     coarse = whylook.attribute(toy, x, "occlusion", 1, precision="bfloat16")
     assert coarse.dtype == torch.float32
     assert not torch.equal(coarse, plain)
-    assert (coarse - plain).abs().max() < 0.1 * plain.abs().max()
+    logits = toy(x).abs().max()
+    assert (coarse - plain).abs().max() < 0.02 * logits
+    assert (
+        len(coarse.unique()) > coarse.numel() / 2
+    )  # the head's own precision: drops are not in steps of rounded logits
     assert torch.equal(whylook.attribute(toy, x, "occlusion", 1), plain)
 
 

@@ -66,6 +66,15 @@ def test_the_right_class_first_and_the_map_on_the_animal(name: str, real: Path) 
     assert np.mean(list(on_it.values())) > np.mean(list(turned.values())) + 0.25, turned
 
 
+@pytest.mark.parametrize(("name", "most"), [("squeezenet1_1", 65), ("mobilenetv2_100_same", 150)])
+def test_integrated_gradients_add_up_in_few_evaluations(name: str, most: int, real: Path) -> None:
+    for photo in ("african_elephant", "macaw"):
+        m = explain(load_image(real / "photos" / f"{photo}.jpg"), network(name, real), "integrated-gradients").maps[0]
+        assert m.warning is None
+        assert m.facts["relative_residual"] <= 0.05
+        assert m.facts["evaluations"] <= most
+
+
 @pytest.mark.parametrize("method", ["lrp", "guided-grad-cam", "excitation-backprop"])
 def test_rules_find_the_animal_on_both_networks(method: str, real: Path) -> None:
     box = BOXES["brown_bear"]  # off the center, so that its mirror image is a control

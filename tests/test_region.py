@@ -49,7 +49,7 @@ def test_segments_follow_what_is_seen() -> None:
     picture[..., 32:] = 1.0
     found = masks(picture)
     assert found.shape[1:] == (64, 64)
-    assert any(f[:, :31].all() and not f[:, 36:].any() for f in found)
+    assert any(f[:, :25].all() and not f[:, 32:].any() for f in found)
     assert masks(torch.zeros(1, 1, 16, 16)).all()
 
 

@@ -70,7 +70,7 @@ class Request:
     @property
     def evaluations(self) -> int:
         """Evaluations it will report to `progress`, per row: its `samples` or `steps`; where these adapt, a guess."""
-        if not self.method.needs.probe or not {"samples", "steps"} & set(self.parameters):
+        if not self.method.needs.probe or not {"samples", "steps", "window"} & set(self.parameters):
             return 0
         return int(self.parameters.get("samples") or self.parameters.get("steps") or _GUESS)
 

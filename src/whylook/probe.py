@@ -24,7 +24,7 @@ FROM = 16  # evaluations: with fewer, looking into the network costs more than r
 _CHUNK_ELEMENTS = 8 * 3 * 224 * 224  # activations of 8 such rows stay where the allocator does not page-fault
 _CHUNK_ROWS = 32
 _ACTIVATION = 32 << 20  # bytes; glibc hands larger blocks back to the system and page-faults them at each use
-_BUDGET = 1 << 30  # bytes of activations that a backward pass may keep
+_BUDGET = 320 << 20  # bytes of activations that a backward pass may keep: about a quarter of a small process
 _MOST_ROWS = 128
 _PICTURES = 128  # occluded pictures that exist at once
 
@@ -215,8 +215,10 @@ class Probe:
             return 1
         if self._fold is None:
             return chunk_rows(tensors)
-        rows = _BUDGET // max(1, self._fold.total) if backward else _MOST_ROWS
-        if tensors[0].device.type == "cpu":
+        on_cpu = tensors[0].device.type == "cpu"
+        budget = _BUDGET if on_cpu else 16 * _BUDGET
+        rows = budget // max(1, self._fold.total) if backward else _MOST_ROWS
+        if on_cpu:
             rows = min(rows, _ACTIVATION // max(1, self._fold.largest))
         return max(1, min(rows, _MOST_ROWS))
 

@@ -60,7 +60,8 @@ def gathered(shares: NDArray[np.float64], regions: NDArray[np.bool_]) -> tuple[N
     [h, w], whose sum is that of `shares`, and the number of regions taken. Pixels that none of these holds get the mean
     of their own.
     """
-    flat, inside = shares.ravel(), regions.reshape(len(regions), -1)
+    flat = shares.ravel()
+    inside = regions.reshape(len(regions), flat.size)
     least = max(1, round(_LEAST * flat.size))
     out, free = np.zeros_like(flat), np.ones(flat.size, bool)
     count = inside.sum(1)

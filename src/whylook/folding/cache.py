@@ -104,10 +104,10 @@ def _made(
     for channels_last in (True, False) if _helps(calls, inputs[0]) else (False,):
         needed = {
             name: call for name, call in calls.items()
-            if call.norm or call.whole or (channels_last and call.axes == 4) or precision is not None
+            if call.norm or call.whole or (channels_last and call.axes == 4) or (precision is not None and call.axes > 2)
         }  # fmt: skip
         entries = {
-            name: entry(tensors, name, call, channels_last=channels_last, dtype=precision)
+            name: entry(tensors, name, call, channels_last=channels_last, dtype=precision if call.axes > 2 else None)
             for name, call in needed.items()
         }
         fold = Fold(entries, channels_last, recorder.largest, recorder.total, precision)

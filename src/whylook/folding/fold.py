@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -38,7 +39,7 @@ class Fold:
     entries : by the name of the weight.
     channels_last : whether inputs with four axes are laid out so.
     largest, total : bytes per row of the largest activation, and of all.
-    precision : what convolutions and linear layers compute in, or None for the network's own.
+    precision : what convolutions and the linear layers of tokens compute in, or None for the network's own.
     """
 
     entries: Mapping[str, Entry]
@@ -61,7 +62,11 @@ class Fold:
             return network(*inputs)
         own = {name: id(t) for name, t in tensors_of(network).items()}
         table = {own[name]: e for name, e in self.entries.items() if name in own}
-        mode = _Table(table, {own[n]: n for e in table.values() if (n := e.mean) is not None and n in own})
+        mode = _Table(
+            table,
+            {own[n]: n for e in table.values() if (n := e.mean) is not None and n in own},
+            coarse=self.precision is not None,
+        )
         autocast = torch.autocast(
             inputs[0].device.type, self.precision, self.precision is not None, cache_enabled=False
         )
@@ -75,9 +80,9 @@ class Fold:
 class _Table(TorchFunctionMode):
     """Hands out the entries; what a folded layer puts out may go to its batch norm and nowhere else."""
 
-    def __init__(self, table: Mapping[int, Entry], means: Mapping[int, str]) -> None:
+    def __init__(self, table: Mapping[int, Entry], means: Mapping[int, str], *, coarse: bool) -> None:
         super().__init__()
-        self._table, self._means = table, means
+        self._table, self._means, self._coarse = table, means, coarse
         self.pending: dict[int, tuple[Tensor, str]] = {}
 
     def __torch_function__(
@@ -92,6 +97,8 @@ class _Table(TorchFunctionMode):
                 raise MisfoldError(f"another batch norm than {wanted} reads a folded layer")
             if any(id(t) in self.pending for t in tensors_in((args, kwargs))):
                 raise MisfoldError("a folded layer has another reader than its batch norm")
+        if func is F.linear and self._coarse and argument(args, kwargs, 0, "input").ndim == 2:
+            return self._head(args, kwargs)
         entry = self._table.get(id(argument(args, kwargs, 1, "weight"))) if func in WEIGHTED else None
         if entry is None:
             return func(*args, **kwargs)
@@ -103,6 +110,17 @@ class _Table(TorchFunctionMode):
             out = func(x, entry.weight, entry.bias, *args[3:], **rest)
         if entry.mean is not None:
             self.pending[id(out)] = (out, entry.mean)
+        return out
+
+    def _head(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+        """A linear layer of whole rows in its own precision: rounded logits would hide small differences of scores."""
+        x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
+        found = self._table.get(id(weight))
+        weight, bias = (found.weight, found.bias) if found else (weight, argument(args, kwargs, 2, "bias"))
+        with torch.autocast(x.device.type, enabled=False):
+            out = F.linear(x.to(weight.dtype), weight, bias)
+        if found is not None and found.mean is not None:
+            self.pending[id(out)] = (out, found.mean)
         return out
 
 

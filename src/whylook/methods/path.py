@@ -213,7 +213,7 @@ def guided_ig(
     ----------
     x, scores, evaluate : as for `integrated_gradients`.
     baseline : where the path begins, see `whylook.baselines`; several give the mean of their maps.
-    steps : 1 or more.
+    steps : how many times the point moves, 1 or more.
     fraction : share of the values that move together, those with the smallest gradients; in (0, 1].
     stray : in [0, 1]; 0 is the straight line, 1 lets the path go anywhere between baseline and input.
     tolerance : as for `integrated_gradients`.
@@ -331,7 +331,7 @@ def expected_gradients(
     ----------
     x, scores, gradients : as for `integrated_gradients`.
     baseline : the background: a tensor [m, …], or what else `whylook.baselines` knows.
-    samples : 1 or more.
+    samples : pairs of a baseline and a place on its path, 1 or more.
 
     Returns
     -------

@@ -94,7 +94,8 @@ def occlusion(
     paper="arXiv:1806.07421",
     formula="mean over random masks M of S(x · M + baseline · (1 − M)) · M, divided by `keep`",
     cost="`samples` forwards",
-    limits="Its level is the mean score of masked pictures, so only differences within a map mean something: `explain` takes its mean off. "
+    limits="Its level is the mean score of masked pictures, so only differences within a map mean something: "
+    "`explain` takes its mean off. "
     "Noisy: the error falls with the square root of the samples, and finer cells need more of them.",
     prefer="For black boxes, where whole regions matter and windows of one size would miss them.",
 )

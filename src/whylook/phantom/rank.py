@@ -161,37 +161,54 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def markdown(result: Result) -> str:
-    """Return the ranking as a Markdown table, best first, and what could not be ranked."""
+    """Return the ranking as a Markdown table, best first, and what could not be ranked.
+
+    A training seed counts for a method once it was measured on as many networks as were shipped.
+    """
     seeds = sorted({int(key.split()[-1]) for key in result["drops"] if not key.endswith(SHIPPED)})
-    lines = []
-    for label in result["enrichments"]:
+    lines: list[tuple[float, list[str]]] = []
+    most = 0
+    for label, cells in result["enrichments"].items():
+        count = _networks(cells, SHIPPED)
         rho = correlation(result, label, SHIPPED)
-        each = [c for seed in seeds if (c := correlation(result, label, seed)) is not None]
-        if rho is None and not each:
+        if rho is None:
             continue
-        first = "" if rho is None else _interval(rho, *over_patients(result, label, SHIPPED))
-        second = _interval(*over_seeds(each)) if len(each) > 1 else ""
-        marker = [_mean(result, label, "marker", shortcut) for shortcut in (True, False)]
-        order = float(np.mean(each)) if len(each) > 1 else -2.0 if rho is None else rho
-        count = sum(key.endswith(f" {SHIPPED}") for key in result["enrichments"][label])
-        of = "" if count in (0, len(shipped.NAMES)) else f" ({count} of {len(shipped.NAMES)} networks)"
-        lines.append((order, f"| `{label}`{of} | {second} | {first} | {marker[0]:.1f} × | {marker[1]:.1f} × |\n"))
+        each = [correlation(result, label, seed) for seed in seeds if _networks(cells, seed) == count]
+        whole = [value for value in each if value is not None]
+        most = max(most, len(whole))
+        of = "" if count == len(shipped.NAMES) else f" ({count} of {len(shipped.NAMES)} networks)"
+        trained_too = f"{_interval(*over_seeds(whole))} ({len(whole)})" if len(whole) > 1 else ""
+        marker = [f"{_mean(result, label, 'marker', shortcut):.1f} ×" for shortcut in (True, False)]
+        lines.append(
+            (rho, [f"`{label}`{of}", _interval(rho, *over_patients(result, label, SHIPPED)), trained_too, *marker])
+        )
     lines.sort(key=lambda line: -line[0])
-    head = (
-        f"| method | ρ over {len(seeds)} training seeds | ρ of the shipped networks | marker, shortcut networks | "
-        "marker, clean networks |\n| --- | --- | --- | --- | --- |\n"
-    )
-    text = head + "".join(line for _, line in lines)
+    columns = [
+        "method",
+        "ρ, shipped networks",
+        "ρ, training seeds (how many)",
+        "marker, shortcut networks",
+        "marker, clean networks",
+    ]
+    keep = [i for i in range(len(columns)) if i != 2 or most > 1]
+    rows = [columns, ["---"] * len(columns), *(cells for _, cells in lines)]
+    text = "".join(f"| {' | '.join(row[i] for i in keep)} |\n" for row in rows)
     left_out = [f"`{label}`" for label in result["refused"] if not result["enrichments"].get(label)]
     if left_out:
         text += f"\nNot ranked, because they have no meaning for these networks: {', '.join(left_out)}.\n"
     return text
 
 
+def _networks(cells: Mapping[str, Any], seed: int | str) -> int:
+    return sum(key.endswith(f" {seed}") for key in cells)
+
+
 def _mean(result: Result, label: str, component: str, shortcut: bool) -> float:
     which = COMPONENTS.index(component)
-    cells = result["enrichments"][label].items()
-    return float(np.mean([np.asarray(v)[:, which].mean() for key, v in cells if ("-shortcut" in key) == shortcut]))
+    cells = {key: v for key, v in result["enrichments"][label].items() if key.endswith(SHIPPED)}
+    return float(
+        np.mean([np.asarray(v)[:, which].mean() for key, v in cells.items() if ("-shortcut" in key) == shortcut])
+    )
 
 
 def _interval(value: float, low: float, high: float) -> str:
