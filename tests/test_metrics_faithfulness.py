@@ -84,9 +84,10 @@ def test_insertion_by_hand() -> None:
     place = np.empty(16, int)
     place[np.argsort(-values.ravel())] = np.arange(16)
     curve = []
-    for k in range(17):
-        keep = torch.from_numpy((place < k).reshape(4, 4).repeat(4, 0).repeat(4, 1))
-        curve.append(float(toy(torch.where(keep, x, 0.5))[0, 2]))
+    with torch.no_grad():
+        for k in range(17):
+            keep = torch.from_numpy((place < k).reshape(4, 4).repeat(4, 0).repeat(4, 1))
+            curve.append(float(toy(torch.where(keep, x, 0.5))[0, 2]))
     np.testing.assert_allclose(found.curves["map"], curve, rtol=1e-9)
 
 
@@ -280,7 +281,7 @@ def test_imputation_of_nothing_everything_and_of_a_ramp() -> None:
     hole[:, 4:12, 5:15] = True
     torch.testing.assert_close(noisy_linear(ramp, hole), ramp, atol=0.9, rtol=0)  # a plane fulfills the equations
     together = noisy_linear(ramp, torch.cat([nothing, hole, everything]))
-    assert torch.equal(together[1:2], noisy_linear(ramp, hole))
+    torch.testing.assert_close(together[1:2], noisy_linear(ramp, hole), atol=1e-3, rtol=0)
 
 
 def test_what_the_board_is_asked_twice_it_answers_once() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 NOISE = 0.01  # standard deviation, as a share of the picture's range
 _TOLERANCE = 2e-5  # of the equations' residual, as a share of the picture's range
 _MOST_STEPS = 400
+_ELEMENTS = 3 * 224 * 224  # solved at once; small pictures would otherwise spend their time on calls
 
 
 def noisy_linear(x: Tensor, removed: Tensor, seed: int = 0) -> Tensor:
@@ -28,31 +29,32 @@ def noisy_linear(x: Tensor, removed: Tensor, seed: int = 0) -> Tensor:
     -------
     [b, c, h, w], in `x`'s dtype, equal to `x` where nothing was removed; where everything was, the mean color.
     """
+    removed = removed[:, None].to(x.device)
     noise = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(x)
-    filled = []
-    for row in removed[:, None, None]:  # one by one, so that no row depends on its company
-        gone = row.to(x.device)
-        value = x.mean((2, 3), keepdim=True).expand_as(x) if bool(row.all()) else _around(x, gone)
-        filled.append(torch.where(gone, value + NOISE * (x.max() - x.min()) * noise, x))
-    return torch.cat(filled)
+    everything = removed.all((2, 3), keepdim=True)
+    mean = x.mean((2, 3), keepdim=True)
+    rows = max(1, _ELEMENTS // x.numel())
+    solved = torch.cat([_around(x, part) for part in torch.split(removed & ~everything, rows)])
+    value = torch.where(everything, mean, solved)
+    return torch.where(removed, value + NOISE * (x.max() - x.min()) * noise, x)
 
 
 def _around(x: Tensor, removed: Tensor) -> Tensor:
     """Solve within the box that holds what was removed and its neighbors; nothing else matters."""
+    out = x.expand(len(removed), -1, -1, -1).clone()
     if not bool(removed.any()):
-        return x
+        return out
     spans = []
     for axis in (2, 3):
-        at = removed.any(5 - axis).flatten().nonzero()
+        at = removed.any(0, keepdim=True).any(5 - axis).flatten().nonzero()
         spans.append(slice(max(0, int(at.min()) - 1), int(at.max()) + 2))
     box = (slice(None), slice(None), *spans)
-    out = x.clone()
-    out[box] = _solve(x[box], removed[box])
+    out[box] = _solve(out[box], removed[box])
     return out
 
 
 def _solve(x: Tensor, removed: Tensor) -> Tensor:
-    """Values [1, c, h, w] that fulfill the equations at the removed pixels [1, 1, h, w], by conjugate gradients.
+    """Values [b, c, h, w] that fulfill the equations at the removed pixels [b, 1, h, w], by conjugate gradients.
 
     They begin from the solution at half the resolution, which leaves them little to do.
     """
@@ -64,7 +66,7 @@ def _solve(x: Tensor, removed: Tensor) -> Tensor:
     residual = inside * _neighbors(known * x + value) - degree * value
     direction = residual.clone()
     size = _square(residual)
-    enough = (_TOLERANCE * (x.max() - x.min())) ** 2 * inside.sum()
+    enough = (_TOLERANCE * (x.max() - x.min())) ** 2 * inside.sum((2, 3), keepdim=True)
     for _ in range(_MOST_STEPS):
         if bool((size <= enough).all()):
             break
