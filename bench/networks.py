@@ -9,10 +9,11 @@ import torch
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from whylook.attribution import Request, run
-from whylook.layers import find_layer
+from whylook.engine.layers import find_layer
+from whylook.engine.request import Request
+from whylook.engine.run import run
+from whylook.engine.targets import Score, resolve
 from whylook.methods import METHODS
-from whylook.targets import Score, resolve
 
 NETWORKS = {
     "resnet50": "resnet50",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 import whylook
 from toys import batch, build
-from whylook.attention import watching
-from whylook.targets import Score
-from whylook.trace import trace_attention
+from whylook.engine.attention.trace import trace_attention
+from whylook.engine.attention.watch import watching
+from whylook.engine.targets import Score
 
 timm = pytest.importorskip("timm")
 METHODS = ("attention-rollout", "transformer-attribution", "legrad")
@@ -327,9 +327,10 @@ def test_torchvision_and_plain_encoders(method: str) -> None:
 
 
 def test_other_maps_never_see_attention_in_the_open() -> None:
-    from whylook.attribution import Request, run
+    from whylook.engine.request import Request
+    from whylook.engine.run import run
+    from whylook.engine.targets import resolve
     from whylook.methods import METHODS as REGISTRY
-    from whylook.targets import resolve
 
     toy = build("transformer").float()
     x = batch(toy).float()

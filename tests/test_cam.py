@@ -233,7 +233,7 @@ def test_several_layers_of_different_grids() -> None:
 
 
 def test_a_layer_whose_map_is_zero_stays_zero() -> None:
-    from whylook.fusion import fuse
+    from whylook.engine.fusion import fuse
 
     a, zero = torch.tensor([[[[-4.0, 2.0]]]]), torch.zeros(1, 1, 1, 2)
     assert fuse([a, zero]).tolist() == [[[[-0.5, 0.25]]]]

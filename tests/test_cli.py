@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from whylook.cli import run
 from whylook.cli.explain import parse_settings
-from whylook.devices import pick
+from whylook.engine.devices import pick
 from whylook.errors import UsageError
 
 MODEL = ["-m", "phantom:resnet"]

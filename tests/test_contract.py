@@ -9,8 +9,8 @@ from torch import nn
 import whylook
 from references import CHEAP, EXCUSED, REFERENCES, REFUSED
 from toys import NAMES, batch, build
+from whylook.engine.probe import Noise
 from whylook.methods import METHODS, Method
-from whylook.probe import Noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*The shares add up")
 METHOD_NAMES = METHODS.names()
@@ -146,8 +146,9 @@ def test_rows_classes_and_company_change_nothing(name: str, toy_name: str) -> No
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("toy_name", NAMES)
 def test_in_company_and_alone_are_bit_equal(toy_name: str, dtype: torch.dtype) -> None:
-    from whylook.attribution import Request, run
-    from whylook.targets import Score, resolve
+    from whylook.engine.request import Request
+    from whylook.engine.run import run
+    from whylook.engine.targets import Score, resolve
 
     toy = build(toy_name).to(dtype)
     x = batch(toy).to(dtype)

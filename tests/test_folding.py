@@ -15,9 +15,9 @@ from torch import Tensor, nn
 import whylook
 from references import REFERENCES
 from toys import NAMES, batch, build
-from whylook import probe
-from whylook.folding import Fold, MisfoldError, cache, prepare
-from whylook.guard import guarded
+from whylook.engine import probe
+from whylook.engine.folding import Fold, MisfoldError, cache, prepare
+from whylook.engine.guard import guarded
 
 
 def settle(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -168,7 +168,7 @@ def test_another_way_than_the_recorded_one_is_noticed_and_run_as_delivered(forwa
     network.forward = lambda x: forward(network, x)
     with guarded(network, X.device), pytest.raises(MisfoldError, match=why):
         fold.run(network, (X,))
-    target, score = torch.tensor([[0]]), whylook.targets.Score()
+    target, score = torch.tensor([[0]]), whylook.engine.targets.Score()
     with guarded(network, X.device):
         evaluations = probe.Probe(network, target, score, fold=fold).scores(X)
     assert torch.equal(evaluations, network(X)[:, :1])
@@ -236,7 +236,7 @@ def test_what_cannot_be_folded_is_not(front: object) -> None:
 
 def test_rows_are_run_alone_where_a_norm_uses_the_statistics_of_the_batch() -> None:
     network = small(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False)).double()
-    with probe.probing(network, torch.tensor([[0]]), whylook.targets.Score(), inputs=(X[:1],)) as probing:
+    with probe.probing(network, torch.tensor([[0]]), whylook.engine.targets.Score(), inputs=(X[:1],)) as probing:
         both_rows = probing.scores(X)
         alone = torch.cat([probing.scores(X[:1]), probing.scores(X[1:])])
     assert torch.equal(both_rows, alone)

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 import whylook
 from toys import NAMES, batch, build
-from whylook.guard import guarded
-from whylook.head import Head
-from whylook.layers import Layer, find_layer
-from whylook.targets import Score
-from whylook.trace import NotRunError
+from whylook.engine.guard import guarded
+from whylook.engine.head import Head
+from whylook.engine.layers import Layer, find_layer
+from whylook.engine.targets import Score
+from whylook.engine.trace import NotRunError
 
 
 class Counting(nn.Module):

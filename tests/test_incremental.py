@@ -14,9 +14,9 @@ from torch import Tensor, nn
 import whylook
 from test_real import NETWORKS, network
 from toys import NAMES, batch, build
-from whylook import incremental
-from whylook.incremental import occluded
-from whylook.incremental.patched import Patched
+from whylook.engine import incremental
+from whylook.engine.incremental import occluded
+from whylook.engine.incremental.patched import Patched
 
 Network = Callable[[Tensor], Tensor]
 

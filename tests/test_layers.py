@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import whylook
-from whylook.layers import find_layer, first_tensor
+from whylook.engine.layers import find_layer, first_tensor
 
 # One architecture per family: name -> (grid at the family's own input size, layout).
 TIMM = {
@@ -314,7 +314,7 @@ def test_as_many_tokens_as_channels_are_still_tokens() -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(16, (0, (4, 4))), (18, (2, (4, 4))), (7, (3, (2, 2))), (500, None)])
 def test_tokens_are_a_prefix_and_a_grid(count: int, expected: object) -> None:
-    from whylook.layers import find_tokens
+    from whylook.engine.layers import find_tokens
 
     network = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert find_tokens(network, (torch.randn(1, 3, 16, 16),), count) == expected

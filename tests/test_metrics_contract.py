@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from toys import Toy, batch, build
-from whylook.attribution import Request
+from whylook.engine.request import Request
+from whylook.engine.targets import Score as Explained
 from whylook.errors import UsageError
 from whylook.geometry import Geometry
 from whylook.methods import METHODS
@@ -18,7 +19,6 @@ from whylook.metrics import METRICS, Case, Metric, Score, measure, metric
 from whylook.metrics.region import Region
 from whylook.perturbed import Perturbed, perturbing
 from whylook.remake import Remake
-from whylook.targets import Score as Explained
 
 NAMES = METRICS.names()
 TOYS = ("plain", "batch-norm", "in-place", "tokens", "flatten-head", "one-logit")

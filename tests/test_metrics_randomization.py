@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from toys import NAMES, batch, build
-from whylook.attribution import Request
+from whylook.engine.request import Request
+from whylook.engine.targets import Score as Explained
 from whylook.errors import Unsupported, UsageError
 from whylook.methods import METHODS
 from whylook.metrics import Case, Score, measure
@@ -17,7 +18,6 @@ from whylook.models import load_model
 from whylook.phantom import picture
 from whylook.randomize import forgetting
 from whylook.remake import Remake
-from whylook.targets import Score as Explained
 
 
 def gradient(name: str = "phantom:resnet", method: str = "input-x-gradient") -> Remake:

@@ -206,8 +206,9 @@ def test_inputs_of_any_rank(name: str, shape: tuple[int, ...]) -> None:
 
 
 def facts(network: nn.Module, x: torch.Tensor, name: str, target: int, **parameters: object):
-    from whylook.attribution import Request, run
-    from whylook.targets import Score, resolve
+    from whylook.engine.request import Request
+    from whylook.engine.run import run
+    from whylook.engine.targets import Score, resolve
 
     request = Request(METHODS[name], {**FEW.get(name, {}), **parameters})
     _, (raw,) = run(network, (x,), [request], lambda z, one: resolve(target, z, one), Score())

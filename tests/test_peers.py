@@ -85,9 +85,9 @@ def test_where_pytorch_grad_cam_reads_what_an_in_place_relu_left() -> None:
         cam(input_tensor=x, targets=[ClassifierOutputTarget(1)])
         stored = cam.activations_and_grads.activations[0]
     assert stored.min() == 0  # the negative half is gone: the map is of another tensor than the one asked for
-    from whylook.layers import find_layer
-    from whylook.targets import Score, resolve
-    from whylook.trace import trace
+    from whylook.engine.layers import find_layer
+    from whylook.engine.targets import Score, resolve
+    from whylook.engine.trace import trace
 
     layer = find_layer(toy, (x,), "features")
     ours = trace(toy, (x,), lambda z, one: resolve(1, z, one), Score(), layers=[layer]).activations["features"]

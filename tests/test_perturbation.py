@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import whylook
 from toys import batch, build
 from whylook import attribute
+from whylook.engine.probe import Noise
 from whylook.geometry import Geometry
 from whylook.methods.perturbation import _upsampling, random_masks
-from whylook.probe import Noise
 
 
 class Linear(nn.Module):

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 import whylook
 from toys import batch, build
-from whylook import probe
+from whylook.engine import probe
+from whylook.engine.folding import Fold
+from whylook.engine.targets import Score
 from whylook.errors import OutOfMemory, UsageError
-from whylook.folding import Fold
 from whylook.methods import METHODS
 from whylook.preprocess import Preprocess
-from whylook.targets import Score
 
 TARGET = torch.tensor([[1]])
 

@@ -13,7 +13,7 @@ import whylook
 from references.common import REFUSED
 from references.rules import guided, lrp
 from toys import NAMES, Toy, batch, build, gap
-from whylook.rules.relevance import COMPOSITES
+from whylook.engine.rules.relevance import COMPOSITES
 
 METHODS = ("guided-backprop", "deconvnet", "lrp", "excitation-backprop", "deeplift", "fullgrad")
 RELU_TOYS = ("plain", "residual", "in-place", "reused-relu", "functional", "batch-norm", "flatten-head", "frozen")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import whylook
 from whylook import attribute
+from whylook.engine.probe import Noise
 from whylook.methods.surrogate import coalitions
-from whylook.probe import Noise
 from whylook.segments import divide
 
 

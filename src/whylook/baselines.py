@@ -24,8 +24,8 @@ from whylook.image import Image, load_image
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from whylook.engine.probe import Inputs
     from whylook.preprocess import Preprocess
-    from whylook.probe import Inputs
 
 OF_THE_INPUT = ("mean", "min", "max", "blur")
 OF_THE_PREPARATION = ("black", "white", "noise")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from whylook.engine.targets import Score
 from whylook.explainer import answer, explain, load_models
 from whylook.explanation import Explanation, Map, Prediction, Ranked
 from whylook.image import Image
 from whylook.models.model import Model
 from whylook.phantom import DEMO_SEED, Phantom, picture, render
 from whylook.report.section import Section, Table
-from whylook.targets import Score
 
 TITLE = "The right answer for the wrong reason"
 FAMILIES = ("resnet", "vgg", "efficientnet", "mobilenet")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from whylook.attribution import Request
+from whylook.engine.request import Request
+from whylook.engine.targets import Score as Explained
 from whylook.explainer import prepare, prepared
 from whylook.explanation import Explanation, Map
 from whylook.methods import METHODS
@@ -21,7 +22,6 @@ from whylook.metrics.metric import Floats, fingerprint
 from whylook.metrics.region import Region
 from whylook.perturbed import Perturbed, perturbing
 from whylook.remake import Remake
-from whylook.targets import Score as Explained
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from whylook import baselines
 from whylook.ahead import ahead, all_ahead
-from whylook.attribution import Layers, Precision, Raw, Request, check_precision, run, takes_only_scores
+from whylook.engine.request import Layers, Precision, Raw, Request, check_precision, takes_only_scores
+from whylook.engine.run import run
+from whylook.engine.targets import Score, ScoreName, SelfContrastError, resolve
+from whylook.engine.trace import Trace
 from whylook.errors import Unsupported, UsageError
 from whylook.explanation import Explanation, Map, Prediction, Target
 from whylook.image import Image, load_image
 from whylook.methods import METHODS, Method
 from whylook.models import load_model
 from whylook.models.model import Model
-from whylook.targets import Score, ScoreName, SelfContrastError, resolve
-from whylook.trace import Trace
 
 REFERENCE_MODELS = ("resnet50", "vgg16", "efficientnet_b0", "mobilenet")
 DEFAULT_METHODS = ("gradient", "input-x-gradient", "grad-cam")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.engine.probe import Probe, probing
+from whylook.engine.targets import Score, ScoreName
 from whylook.errors import Unsupported, UsageError
 from whylook.imputation import noisy_linear
 from whylook.metrics.metric import Floats, fingerprint
-from whylook.probe import Probe, probing
-from whylook.targets import Score, ScoreName
 
 _ROWS = 32  # made at once: what the probe takes, or a multiple of it
 NOISY_LINEAR = "noisy-linear"

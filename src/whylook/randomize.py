@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from whylook.guard import guarded
+from whylook.engine.guard import guarded
 
 
 def forgetting(network: nn.Module, x: Tensor, *, stages: int = 1, seed: int = 0) -> Iterator[tuple[float, nn.Module]]:

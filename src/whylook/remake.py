@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whylook.attribution import Raw, Request, run
+from whylook.engine.request import Raw, Request
+from whylook.engine.run import run
+from whylook.engine.targets import Score
 from whylook.errors import Unsupported
 from whylook.explainer import one_map
 from whylook.geometry import Geometry
 from whylook.metrics.grids import entire
 from whylook.metrics.metric import Floats, NotAssessable
-from whylook.targets import Score
 
 Make = Callable[[nn.Module, Tensor, int], "Floats"]
 

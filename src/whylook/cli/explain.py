@@ -204,7 +204,7 @@ def read_pictures(photos: Sequence[str], window: str | None, problems: list[Prob
 
 def read_models(names: Sequence[str] | None, own: dict[str, Any], device: str, problems: list[Problem]) -> list[Model]:
     """Load what can be loaded; each model that cannot becomes one of `problems`."""
-    from whylook.devices import pick
+    from whylook.engine.devices import pick
     from whylook.explainer import REFERENCE_MODELS
     from whylook.models import load_model
 

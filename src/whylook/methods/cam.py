@@ -16,8 +16,8 @@ from whylook.methods.method import Needs, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.head import Head
-    from whylook.probe import Inputs
+    from whylook.engine.head import Head
+    from whylook.engine.probe import Inputs
 
 
 @method(

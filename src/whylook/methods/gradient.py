@@ -11,7 +11,7 @@ from whylook.methods.method import Needs, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.probe import Inputs, Noise
+    from whylook.engine.probe import Inputs, Noise
 
 
 @method(
@@ -100,7 +100,7 @@ def smoothgrad(
     -------
     [k, …], signed, in score units per unit of normalized input.
     """
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda g: g.mean(1), _noisy("smoothgrad", x, gradients, samples, noise, rng))
 
@@ -131,7 +131,7 @@ def smoothgrad_squared(
     -------
     [k, …], 0 or more, in squared score units per unit of normalized input.
     """
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda g: g.square().mean(1), _noisy("smoothgrad-squared", x, gradients, samples, noise, rng))
 
@@ -162,7 +162,7 @@ def vargrad(
     -------
     [k, …], 0 or more, in squared score units per unit of normalized input.
     """
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda g: g.var(1, correction=0), _noisy("vargrad", x, gradients, samples, noise, rng))
 
@@ -171,7 +171,7 @@ def _noisy(
     name: str, x: Inputs, gradients: Callable[[Inputs], Inputs], samples: int, noise: float, rng: Noise
 ) -> Inputs:
     """Gradients [k, samples, …] at noisy copies of one row."""
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     if samples < 1 or noise < 0:
         raise UsageError(f"{name} needs samples of 1 or more and noise of 0 or more, not {samples} and {noise}.")

@@ -34,10 +34,10 @@ class Needs:
     layer : activation `A` [n, c, *grid] of the CAM layer and the score's gradient `G` by it, same shape.
     probe : one row `x` [1, …], and `scores(batch)` -> [b, k], `gradients(batch)` -> [k, b, …],
         `evaluate(batch, i)` -> scores [b] and gradients [b, …] of the i-th target alone, or
-        `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.probe.Probe`); the method
+        `occluded(x, which, filled, boxes)` -> [1 + boxes, k] for k targets (see `whylook.engine.probe.Probe`); the method
         returns one map per target, [k, …]. With `layer`: the row's activation `A` [1, c, *grid], and `head`, the
-        network behind the layer as a function of its activation (`whylook.head.Head`).
-    rules : name of the rules (`whylook.rules`) that replace the backward pass of single operations, in a pass of its
+        network behind the layer as a function of its activation (`whylook.engine.head.Head`).
+    rules : name of the rules (`whylook.engine.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
         to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
         The method's parameters are the rules'.

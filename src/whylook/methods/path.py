@@ -12,7 +12,7 @@ from whylook.methods.method import Needs, Noted, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.probe import Inputs, Noise
+    from whylook.engine.probe import Inputs, Noise
     from whylook.quadrature import Rule
 
     Gradients = Callable[[Inputs], Inputs]
@@ -68,7 +68,7 @@ def integrated_gradients(
     `relative_residual`, its size as a share of that difference; `evaluations`.
     """
     from whylook.baselines import all_like
-    from whylook.probe import each
+    from whylook.engine.probe import each
     from whylook.quadrature import fixed
 
     _check_tolerance(tolerance)
@@ -154,7 +154,7 @@ def blur_ig(
     import torch
 
     from whylook.baselines import blurred
-    from whylook.probe import chunk_rows, each
+    from whylook.engine.probe import chunk_rows, each
     from whylook.quadrature import fixed
 
     _check_tolerance(tolerance)
@@ -223,7 +223,7 @@ def guided_ig(
     As `integrated_gradients`.
     """
     from whylook.baselines import all_like
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     _check_tolerance(tolerance)
     if steps < 1 or not 0 < fraction <= 1 or not 0 <= stray <= 1:
@@ -391,7 +391,7 @@ def _expected(
     import torch
 
     from whylook.baselines import rows_like
-    from whylook.probe import chunk_rows, each
+    from whylook.engine.probe import chunk_rows, each
 
     if samples < 1 or noise < 0:
         raise UsageError(f"samples must be 1 or more and noise 0 or more, not {samples} and {noise}.")
@@ -428,7 +428,7 @@ class _Line:
         self._kept: dict[float, Inputs] = {}
 
     def measure(self, at: list[float]) -> list[Any]:
-        from whylook.probe import each
+        from whylook.engine.probe import each
         from whylook.quadrature import Node
 
         values, gradients = self._evaluate(_points(self._start, self._x, at), self._target)
@@ -439,7 +439,7 @@ class _Line:
 
     def average(self, nodes: Sequence[float], weights: Sequence[float]) -> Inputs:
         """Weighted mean of the gradients, […]."""
-        from whylook.probe import each
+        from whylook.engine.probe import each
 
         def gradients(at: Sequence[float]) -> Inputs:
             if self._keep:
@@ -455,7 +455,7 @@ def _average(
     gradients: Callable[[Sequence[float]], Inputs], nodes: Sequence[float], weights: Sequence[float], x: Inputs
 ) -> Inputs:
     """Weighted mean [k, …] of the gradients [k, b, …] at `nodes`, a few nodes at a time."""
-    from whylook.probe import chunk_rows, each
+    from whylook.engine.probe import chunk_rows, each
 
     rows = chunk_rows(x)
     total: Inputs | None = None
@@ -469,7 +469,7 @@ def _average(
 
 def _points(start: Inputs, x: Inputs, at: Sequence[float]) -> Inputs:
     """Inputs [b, …] on the line from `start` [1, …] to `x` [1, …]."""
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda a, b: a + _column(at, a) * (b - a), start, x)
 
@@ -483,7 +483,7 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
 
 def _rows(*of: Inputs) -> Inputs:
     """Rows one below the other."""
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda *rows: _cat(rows), *of)
 
@@ -498,13 +498,13 @@ def _stacked(maps: Sequence[Inputs]) -> Inputs:
     """One more axis in front."""
     import torch
 
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda *of: torch.stack(of), *maps)
 
 
 def _mean(maps: Sequence[Inputs]) -> Inputs:
-    from whylook.probe import each
+    from whylook.engine.probe import each
 
     return each(lambda *of: sum(of[1:], of[0]) / len(of), *maps)
 

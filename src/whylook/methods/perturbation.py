@@ -14,7 +14,7 @@ from whylook.methods.method import Needs, Noted, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.probe import Box, Inputs, Noise
+    from whylook.engine.probe import Box, Inputs, Noise
 
 _MASKS = 64  # masked inputs that exist at once
 
@@ -49,7 +49,7 @@ def occlusion(
     ----------
     x : [1, c, *spatial] or, without spatial axes, [1, d], whose elements are hidden one by one unless a window is given;
         or a tuple of such: each input is occluded while the others stay.
-    occluded : see `whylook.probe.Probe.occluded`.
+    occluded : see `whylook.engine.probe.Probe.occluded`.
     window : side length in elements, or one per spatial axis; by default an eighth of each axis, rounded up.
     stride : the same, at most the window; by default half the window, or all of it with more than two spatial axes.
     baseline : what is seen in its place; see `whylook.baselines`.

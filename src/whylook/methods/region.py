@@ -12,7 +12,7 @@ from whylook.methods.path import integrated_gradients
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.probe import Inputs
+    from whylook.engine.probe import Inputs
     from whylook.quadrature import Rule
 
 

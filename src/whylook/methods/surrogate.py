@@ -14,7 +14,7 @@ from whylook.segments import divide
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.probe import Inputs, Noise
+    from whylook.engine.probe import Inputs, Noise
 
 _PICTURES = 64  # pictures that exist at once
 _GOOD_FIT = 0.5

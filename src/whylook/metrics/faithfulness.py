@@ -22,8 +22,8 @@ from whylook.metrics.metric import Floats, NotAssessable, Score, generator, metr
 from whylook.statistics import t_quantile
 
 if TYPE_CHECKING:
+    from whylook.engine.targets import ScoreName
     from whylook.perturbed import Perturbed
-    from whylook.targets import ScoreName
 
 _FILLED = "A filled picture is none that the network was trained on, so part of the change is surprise. "
 _RAW = (

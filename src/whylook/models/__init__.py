@@ -86,7 +86,7 @@ def load_model(
     if name is not None:
         change["name"] = name
     if device is not None:
-        from whylook.devices import pick
+        from whylook.engine.devices import pick
 
         model.network.to(pick(device))
     return replace(model, **change) if change else model

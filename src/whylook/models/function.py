@@ -12,7 +12,7 @@ from whylook.models.sources import source
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whylook.blackbox import BlackBox
+    from whylook.engine.blackbox import BlackBox
     from whylook.models.model import Model
     from whylook.preprocess import Preprocess
 
@@ -37,7 +37,7 @@ def function_model(function: Any, *, preprocess: Preprocess | None = None, label
     ModelError
         If it cannot be fed that way, or answers with something else than class scores.
     """
-    from whylook.blackbox import BlackBox
+    from whylook.engine.blackbox import BlackBox
     from whylook.models.model import Model
 
     if not callable(function):
@@ -82,7 +82,7 @@ def with_logits(box: BlackBox, preprocess: Preprocess) -> tuple[BlackBox, list[s
 def _logarithm(box: BlackBox) -> BlackBox:
     import torch
 
-    from whylook.blackbox import BlackBox
+    from whylook.engine.blackbox import BlackBox
 
     class Logarithm(BlackBox):
         """The same function on a scale where a difference of classes is a ratio of probabilities."""

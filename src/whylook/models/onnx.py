@@ -58,7 +58,7 @@ def onnx_model(
     ModelError
         If onnxruntime is not there, or the file is not, or is not such a classifier.
     """
-    from whylook.blackbox import BlackBox
+    from whylook.engine.blackbox import BlackBox
     from whylook.models.model import Model
 
     path = Path(file)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from whylook.rules.engine import Rules
+    from whylook.engine.rules.rule import Rules
 
 
 def make(name: str, parameters: Mapping[str, Any]) -> Rules:
@@ -17,7 +17,7 @@ def make(name: str, parameters: Mapping[str, Any]) -> Rules:
     UsageError
         For a parameter that cannot be right.
     """
-    from whylook.rules import deeplift, fullgrad, rectifiers, relevance
+    from whylook.engine.rules import deeplift, fullgrad, rectifiers, relevance
 
     kinds: dict[str, Callable[..., Rules]] = {
         "guided-backprop": rectifiers.Guided,

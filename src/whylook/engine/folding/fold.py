@@ -11,9 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from whylook.folding.calls import BATCH_NORM, METADATA, WEIGHTED, argument, tensors_in
-from whylook.folding.linear import as_linear, is_whole_kernel
-from whylook.folding.record import Norm, Weighted
+from whylook.engine.folding.calls import BATCH_NORM, METADATA, WEIGHTED, argument, tensors_in
+from whylook.engine.folding.linear import as_linear, is_whole_kernel
+from whylook.engine.folding.record import Norm, Weighted
 
 
 class MisfoldError(RuntimeError):

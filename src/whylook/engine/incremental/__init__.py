@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whylook.incremental.patched import Patched, Run
-from whylook.incremental.regions import Region, around
+from whylook.engine.incremental.patched import Patched, Run
+from whylook.engine.incremental.regions import Region, around
 
 Box = tuple[slice, ...]
 Picture = tuple[Tensor, Box]  # what is shown in a box of the picture

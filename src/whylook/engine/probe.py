@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from whylook import incremental
+from whylook.engine import incremental
+from whylook.engine.folding import Fold, MisfoldError, prepare
+from whylook.engine.guard import guarded
+from whylook.engine.targets import Score, class_logits
+from whylook.engine.trace import filled
 from whylook.errors import OutOfMemory
-from whylook.folding import Fold, MisfoldError, prepare
-from whylook.guard import guarded
-from whylook.targets import Score, class_logits
-from whylook.trace import filled
 
 Inputs = Tensor | tuple[Tensor, ...]
 Box = tuple[slice, ...]

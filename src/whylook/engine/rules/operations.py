@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from whylook.engine.rules.rule import branches, counted, operation, words
 from whylook.errors import Unsupported
-from whylook.rules.engine import branches, counted, operation, words
 
 # Nodes that are linear in what they take from the input: their gradient is right for every rule that is linear there.
 LINEAR = words(

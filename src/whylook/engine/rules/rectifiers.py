@@ -8,8 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-from whylook.errors import Unsupported
-from whylook.rules.activations import (
+from whylook.engine.rules.activations import (
     CLIPPING,
     COMPARISONS,
     NATIVE_COMPARISONS,
@@ -21,7 +20,8 @@ from whylook.rules.activations import (
     plain,
     rectifies,
 )
-from whylook.rules.engine import Rules, counted, elementwise, operation
+from whylook.engine.rules.rule import Rules, counted, elementwise, operation
+from whylook.errors import Unsupported
 
 
 class Guided(Rules):

@@ -6,8 +6,8 @@ the identity. Calls are told by the very tensors they are given, so functional c
 reused modules are as well understood as modules; what is not understood runs as delivered.
 """
 
-from whylook.folding.cache import prepare
-from whylook.folding.fold import Fold, MisfoldError
-from whylook.folding.linear import whole_kernels_as_linear
+from whylook.engine.folding.cache import prepare
+from whylook.engine.folding.fold import Fold, MisfoldError
+from whylook.engine.folding.linear import whole_kernels_as_linear
 
 __all__ = ["Fold", "MisfoldError", "prepare", "whole_kernels_as_linear"]

@@ -11,11 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from whylook.errors import Unsupported
-from whylook.layers import alike
-from whylook.rules.activations import CLIPPING, GATES, SMOOTH, both
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, replaced
-from whylook.rules.operations import (
+from whylook.engine.layers import alike
+from whylook.engine.rules.activations import CLIPPING, GATES, SMOOTH, both
+from whylook.engine.rules.operations import (
     AFFINE,
     HOMOGENEOUS,
     LINEAR,
@@ -25,6 +23,8 @@ from whylook.rules.operations import (
     pullback,
     refuse_unknown,
 )
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, replaced
+from whylook.errors import Unsupported
 
 
 class Biases(Rules):

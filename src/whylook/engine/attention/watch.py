@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from whylook.engine.layers import first_tensor
 from whylook.errors import Unsupported
-from whylook.layers import first_tensor
 
 INSTEAD = "use grad-cam, which reads its last feature layer, or gradient"
 _SOFTMAX = {torch.softmax, Tensor.softmax, F.softmax, torch.special.softmax}

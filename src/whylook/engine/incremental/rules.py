@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whylook.incremental.patched import MOST, Pad, Patched, all_patched
-from whylook.incremental.regions import Region, Window, union
+from whylook.engine.incremental.patched import MOST, Pad, Patched, all_patched
+from whylook.engine.incremental.regions import Region, Window, union
 
 RULES: dict[str, Callable[..., Any]] = {}
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whylook.rules.engine import Pull, live, replaced
-from whylook.rules.operations import pullback
+from whylook.engine.rules.operations import pullback
+from whylook.engine.rules.rule import Pull, live, replaced
 
 _HEADS = ("query", "key", "value", "embed_dim_to_check", "num_heads", "in_proj_weight", "in_proj_bias", "bias_k", "bias_v",
           "add_zero_attn", "dropout_p", "out_proj_weight", "out_proj_bias", "training", "key_padding_mask", "need_weights",

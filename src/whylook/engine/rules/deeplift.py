@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from whylook import baselines
-from whylook.rules.activations import CLIPPING, GATES, RECTIFIERS, SMOOTH, both
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, replaced
-from whylook.rules.operations import LINEAR, MAX_POOLS, batch_norm, refuse_unknown
+from whylook.engine.rules.activations import CLIPPING, GATES, RECTIFIERS, SMOOTH, both
+from whylook.engine.rules.operations import LINEAR, MAX_POOLS, batch_norm, refuse_unknown
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, replaced
 
 _SINGLE = ("exp", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "square", "pow", "abs", "softplus")
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from whylook.folding.calls import argument
-from whylook.guard import modules_of
+from whylook.engine.folding.calls import argument
+from whylook.engine.guard import modules_of
 
 _LARGE = 1 << 22  # weights; below, the reordering that is saved costs less than telling the calls apart
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from whylook.engine.targets import Score
 from whylook.errors import Unsupported
-from whylook.targets import Score
 
 Pull = Callable[[Tensor], tuple[Tensor | None, ...]]
 Handler = Callable[..., Any]

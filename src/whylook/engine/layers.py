@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from whylook.engine.guard import guarded
+from whylook.engine.targets import class_logits
 from whylook.errors import Unsupported, UsageError
-from whylook.guard import guarded
-from whylook.targets import class_logits
 
 Layout = Literal["nchw", "nhwc", "tokens"]
 

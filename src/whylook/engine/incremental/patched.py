@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from whylook.incremental.regions import Region, Starts
+from whylook.engine.incremental.regions import Region, Starts
 
 MOST = 0.9  # share of a map from which on all of it is computed
 
@@ -47,7 +47,7 @@ class Run:
 class Patched(torch.Tensor):
     """Looks like a tensor [b, c, h, w], and holds one clean map [1, c, h, w] and a crop [b, c, h', w'] for each row.
 
-    Operations that have a rule (see `whylook.incremental.rules`) work on crops; for any other it becomes the dense tensor
+    Operations that have a rule (`whylook.engine.incremental.rules`) work on crops; for any other it becomes the dense tensor
     that it stands for, and stays that where the result may share its memory.
     """
 
@@ -107,7 +107,7 @@ class Patched(torch.Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Follow the rule of an operation, or run it on dense tensors."""
-        from whylook.incremental.rules import RULES
+        from whylook.engine.incremental.rules import RULES
 
         kwargs = kwargs or {}
         name = func._schema.name.partition("::")[2]

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whylook.engine.layers import Layer, first_tensor, with_first
+from whylook.engine.targets import Score, class_logits
+from whylook.engine.trace import NotRunError
 from whylook.errors import Unsupported
-from whylook.layers import Layer, first_tensor, with_first
-from whylook.targets import Score, class_logits
-from whylook.trace import NotRunError
 
 # Elements of one batch of activations: large, for each run pays for the layers before it once.
 _RUN_ELEMENTS = 2**24

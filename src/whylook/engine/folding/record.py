@@ -11,8 +11,8 @@ from weakref import ref
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from whylook.folding.calls import BATCH_NORM, CONVOLUTIONS, METADATA, READERS, WEIGHTED, argument, tensors_in
-from whylook.folding.linear import is_whole_kernel
+from whylook.engine.folding.calls import BATCH_NORM, CONVOLUTIONS, METADATA, READERS, WEIGHTED, argument, tensors_in
+from whylook.engine.folding.linear import is_whole_kernel
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from whylook import baselines
-from whylook.errors import UsageError
-from whylook.rules.activations import CLIPPING, GATES, SMOOTH, both, rectifies
-from whylook.rules.attention import frozen_attention, frozen_norm, open_heads
-from whylook.rules.engine import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
-from whylook.rules.operations import (
+from whylook.engine.rules.activations import CLIPPING, GATES, SMOOTH, both, rectifies
+from whylook.engine.rules.attention import frozen_attention, frozen_norm, open_heads
+from whylook.engine.rules.operations import (
     AFFINE,
     HOMOGENEOUS,
     LINEAR,
@@ -29,6 +27,8 @@ from whylook.rules.operations import (
     refuse_unknown,
     share,
 )
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
+from whylook.errors import UsageError
 
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
 _UNSEEN = frozenset(("Convolution", "NativeBatchNorm", "CudnnBatchNorm", "Linear"))

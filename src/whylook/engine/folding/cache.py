@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
 
-from whylook.folding.fold import Fold, MisfoldError, entry, tensors_of
-from whylook.folding.record import Recorder, Weighted
-from whylook.guard import modules_of
-from whylook.targets import class_logits
+from whylook.engine.folding.fold import Fold, MisfoldError, entry, tensors_of
+from whylook.engine.folding.record import Recorder, Weighted
+from whylook.engine.guard import modules_of
+from whylook.engine.targets import class_logits
 
 # How far the folded network's logits may be from its own, as a share of the largest.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}

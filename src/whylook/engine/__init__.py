@@ -1,0 +1,1 @@
+"""All that runs a network: lends it, finds its layers, traces, probes, and puts everything back."""
