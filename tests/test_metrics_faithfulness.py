@@ -343,6 +343,7 @@ def test_ties_are_broken_at_random_and_by_the_seed() -> None:
         ("deletion", {"steps": 0}, "1 or more"),
         ("deletion", {"baseline": "gray"}, "'gray'"),
         ("deletion", {"setps": 3}, "no parameter 'setps'; it has baseline"),
+        ("insertion", {"cells": 0}, "cells must be 1 or more, not 0"),
         ("road", {"shares": (0.5, 1.0)}, "between 0 and 1"),
         ("sensitivity-n", {"samples": 2}, "4 or more"),
         ("knock-out", {"share": 1.0}, "between 0 and 1"),

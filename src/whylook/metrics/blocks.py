@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from whylook.errors import UsageError
 from whylook.metrics.grids import resample, steady
 from whylook.metrics.metric import Floats
 
@@ -12,8 +13,16 @@ CELLS = 14  # blocks along a side, at most: finer ones leave holes that networks
 
 
 def grain(values: Floats, shape: tuple[int, int], cells: int) -> tuple[int, int]:
-    """Grid of blocks for a map: its own grid, but at most `cells` and the input's pixels along each side."""
-    rows, columns = (max(1, min(n, cells, pixels)) for n, pixels in zip(values.shape, shape, strict=True))
+    """Grid of blocks for a map: its own grid, but at most `cells` and the input's pixels along each side.
+
+    Raises
+    ------
+    UsageError
+        If `cells` is below 1.
+    """
+    if cells < 1:
+        raise UsageError(f"cells must be 1 or more, not {cells}.")
+    rows, columns = (min(n, cells, pixels) for n, pixels in zip(values.shape, shape, strict=True))
     return rows, columns
 
 
