@@ -73,9 +73,7 @@ def trace(
             value = first_tensor(output)
             if value is None:
                 return output
-            with (
-                torch.enable_grad()
-            ):  # a network may run its backbone under no_grad: what follows it is still read
+            with torch.enable_grad():  # a network may run its backbone under no_grad: what follows it is still read
                 kept = value if value.requires_grad else value.detach().requires_grad_(layer_gradients)
                 captured[layer.name] = kept
                 # The network goes on with a copy: an in-place operation behind the layer cannot overwrite what was read.
