@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from whylook.cli import run
 from whylook.metrics import METRICS
+from whylook.metrics_catalog import markdown
 
 
 def test_the_list_names_every_metric_and_its_paper(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +38,11 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert [f["name"] for f in known] == list(METRICS.names())
     assert run(["metrics", "enrichment", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["range"] == [0, None]
+
+
+def test_the_page_of_metrics_is_what_the_registry_says() -> None:
+    page = Path(__file__).parent.parent / "docs" / "metrics.md"
+    assert page.read_text("utf-8") == markdown(), "run python docs/make_metrics.py"
 
 
 def test_an_unknown_metric_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

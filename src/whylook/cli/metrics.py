@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -24,77 +22,25 @@ def metrics(name: str | None = None, *, json: Annotated[bool, Parameter(negative
         Print one JSON document.
     """
     from whylook.metrics import METRICS
+    from whylook.metrics_catalog import facts, families, words
 
-    known = [_facts(m) for m in ([METRICS[name]] if name else METRICS)]
-    if json:
-        document(known[0] if name else known)
+    if name and json:
+        document(facts(METRICS[name]))
     elif name:
-        _page(known[0])
+        asked = METRICS[name]
+        shown = list(words(asked).items())
+        table(f"{asked.title} ({name}): {asked.summary}", ("", ""), shown, widths=(10, PAGE - 17))
+    elif json:
+        document([facts(m) for m in METRICS])
     else:
         out("Metrics (whylook metrics NAME tells more)\n")
-        widest = max(len(text) for f in known for text in (f["name"], f["title"], f["paper"]))
-        for family, members in groupby(known, key=lambda f: f["family"]):
+        widest = max(len(text) for m in METRICS for text in (m.name, m.title, m.paper))
+        columns = ("name, title, paper", "better, range", "chance level")
+        for family, question, members in families():
+            known = [words(m) for m in members]
             rows = [
-                (
-                    f"{f['name']}\n{f['title']}\n{f['paper']}",
-                    f"{f['better'] or '–'}\n{_span(f['range'])}",
-                    _number(f["chance"]),
-                )
-                for f in members
+                (f"{m.name}\n{m.title}\n{m.paper}", f"{m.better or '–'}\n{w['range']}", w["chance"])
+                for m, w in zip(members, known, strict=True)
             ]
-            columns = ("name, title, paper", "better, range", "chance level")
-            table(family, columns, rows, widths=(widest, 13, PAGE - 23 - widest))
-        out("Better –: the number describes and is better neither high nor low. Paper none: defined here.")
-
-
-def _page(f: dict[str, Any]) -> None:
-    own = ", ".join(f"{k}={v!r}" for k, v in f["parameters"].items()) or "none"
-    shown = [
-        ("formula", f["formula"]),
-        ("better", f["better"] or "neither: it describes"),
-        ("range", _span(f["range"])),
-        ("chance", _number(f["chance"])),
-        ("needs", _NEEDS[f["needs"]]),
-        ("cost", f["cost"]),
-        ("limits", f["limits"]),
-        ("parameters", own),
-        ("paper", f["paper"]),
-    ]
-    table(f"{f['title']} ({f['name']}): {f['summary']}", ("", ""), shown, widths=(10, PAGE - 17))
-
-
-_NEEDS = {
-    "map": "the map only",
-    "mask": "a mask of the picture",
-    "other": "a second map",
-    "perturbed": "the network, for evaluations of the picture with parts filled in",
-    "remake": "the network, to make the map again",
-}
-
-
-def _facts(m: Any) -> dict[str, Any]:
-    """All that is known of a metric, ready for JSON, where an end that is infinite is null."""
-    return {
-        "name": m.name,
-        "title": m.title,
-        "summary": m.summary,
-        "family": m.family,
-        "better": m.better,
-        "range": [None if math.isinf(v) else v for v in m.range],
-        "chance": m.chance,
-        "needs": m.needs,
-        "formula": m.formula,
-        "cost": m.cost,
-        "limits": m.limits,
-        "parameters": dict(m.parameters),
-        "paper": m.paper,
-    }
-
-
-def _span(ends: list[float | None]) -> str:
-    low, high = ("∞" if v is None else f"{v:g}".replace("-", "−") for v in ends)
-    return f"{'−∞' if ends[0] is None else low} to {high}"
-
-
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+            table(f"{family}: {question}", columns, rows, widths=(widest, 13, PAGE - 23 - widest))
+        out("Better –: the number describes; neither high nor low is better. Paper none: defined here.")
