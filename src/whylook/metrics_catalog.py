@@ -69,8 +69,8 @@ def markdown() -> str:
     lines = [
         "# Metrics",
         "",
-        f"All {len(METRICS)} measures of maps, from the registry: `whylook metrics` prints this table, `whylook metrics NAME` one",
-        "entry. (Made by `python docs/make_metrics.py`; change the metric, not this page.)",
+        f"All {len(METRICS)} measures of maps, from the registry: `whylook metrics` prints this table, `whylook metrics NAME`",
+        "one entry. (Made by `python docs/make_metrics.py`; change the metric, not this page.)",
     ]
     for family, question, metrics in families():
         lines += ["", f"## {family}", "", question, ""]
