@@ -45,12 +45,14 @@ def test_a_function_has_the_map_of_the_network_it_hides(name: str) -> None:
     x = batch(toy)
     more = {**CHEAP.get(name, {}), **({"window": 4} if name == "occlusion" else {})}
     expected = attribute(toy, x, name, 2, **more)
-    assert torch.equal(attribute(lambda v: toy(v), x, name, 2, **more), expected)
+    # A function cannot be looked into: occlusion of the network computes only what a patch can reach.
+    near = {"rtol": 1e-9, "atol": 1e-12} if name == "occlusion" else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(attribute(lambda v: toy(v), x, name, 2, **more), expected, **near)
 
     def of_arrays(v: np.ndarray) -> np.ndarray:
         return toy(torch.from_numpy(v.astype(np.float64))).detach().numpy()
 
-    assert torch.equal(attribute(of_arrays, x, name, 2, **more), expected)
+    torch.testing.assert_close(attribute(of_arrays, x, name, 2, **more), expected, **near)
     assert attribute(of_arrays, x.float(), name, 2, **more).dtype == torch.float32
 
 

@@ -546,7 +546,8 @@ def test_zennit_agrees_on_its_composites(name: str) -> None:
     for m in network.modules():
         if isinstance(m, nn.BatchNorm2d):
             m.eps = 0.0  # its merged normalization still divides by the square root of 1 + eps
-    x = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).double()
+    size = 48 if name == "squeezenet1_1" else SIZE  # smaller, it has no output from which nothing takes away
+    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)).double()
     own = {"canonizers": [ResNetCanonizer() if name == "resnet18" else VGGCanonizer()], "stabilizer": 1e-14}
     low, high = (torch.full_like(x, v) for v in (-5.0, 5.0))
     made = {
