@@ -100,7 +100,7 @@ def guided_grad_cam(A: Tensor, G: Tensor, M: Tensor) -> Tensor:
 
 @method(
     "lrp",
-    title="Layer-wise relevance propagation",
+    title="LRP",
     needs=Needs(rules="lrp"),
     space="input",
     signed=True,
@@ -122,7 +122,7 @@ def lrp(
     low: Any = None,
     high: Any = None,
 ) -> Tensor:
-    """Share of each input value in the score, passed back layer by layer.
+    """Layer-wise relevance: the share of each input value in the score, passed back layer by layer.
 
     A batch normalization right behind a layer with weights is one layer with it; one that stands alone passes relevance
     on, like every activation. Sums and means share by contribution; a maximum passes all to where it is.
