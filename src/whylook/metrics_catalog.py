@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -24,7 +25,7 @@ def families() -> Iterator[tuple[str, str, list[Metric]]]:
     for family, members in groupby(METRICS, key=lambda m: m.family):
         metrics = list(members)
         about = metrics[0].function.__globals__.get("__doc__") or ""
-        yield family, about.partition("\n")[0], metrics
+        yield family, re.split(r"(?<=[.?]) ", about.partition("\n")[0])[0], metrics
 
 
 def facts(metric: Metric) -> dict[str, Any]:
