@@ -611,3 +611,20 @@ def test_explain_lays_the_box_between_black_and_white() -> None:
     assert np.array_equal(values, expected[0].sum(0).numpy())
     without = whylook.attribute(model.network, x, "lrp", composite="epsilon-gamma-box")
     assert not torch.allclose(expected, without)
+
+
+def test_requests_share_a_pass_only_where_their_parameters_are_the_same() -> None:
+    from whylook.engine.request import Request
+    from whylook.engine.run import run
+    from whylook.engine.targets import Score, resolve
+    from whylook.methods import METHODS
+
+    toy = build("plain")
+    x = batch(toy, 1)
+    # Printed, the two baselines look the same.
+    lists = [[torch.full_like(x, 0.5)], [torch.full_like(x, 0.50001)]]
+    requests = [Request(METHODS["deeplift"], {"baseline": one}) for one in lists]
+    _, raws = run(toy, (x,), requests, lambda z, one: resolve([3], z, one), Score())
+    for request, raw in zip(requests, raws, strict=True):
+        alone = whylook.attribute(toy, x, "deeplift", 3, baseline=request.parameters["baseline"])
+        assert torch.equal(raw.values[0][:, 0], alone)

@@ -167,13 +167,15 @@ def _ruled(
     seed: int,
 ) -> dict[Request, RuleTrace | Unsupported]:
     """The passes under rules; requests with the same rules share one."""
-    passes: dict[tuple[str, str], RuleTrace | Unsupported] = {}
+    passes: dict[tuple[Any, ...], RuleTrace | Unsupported] = {}
     found: dict[Request, RuleTrace | Unsupported] = {}
     for request in requests:
         name = request.method.needs.rules
         if name is None:
             continue
-        key = (name, str({k: id(v) if hasattr(v, "__array__") else v for k, v in request.parameters.items()}))
+        # A tensor, or a list of them, is the same only if it is the same object: printed, two may look alike.
+        plain = str | int | float | None
+        key = (name, *((k, v if isinstance(v, plain) else id(v)) for k, v in request.parameters.items()))
         if key not in passes:
             rules = make(name, request.parameters)
             try:
