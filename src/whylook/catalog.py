@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from whylook.methods import METHODS, Method
 
@@ -29,12 +29,29 @@ _ENGINE = {
 }
 
 
+class _Entry(Protocol):
+    """What stands in a registry by family."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def function(self) -> Callable[..., Any]: ...
+
+
+E = TypeVar("E", bound=_Entry)
+
+
+def grouped(entries: Iterable[E]) -> Iterator[tuple[str, str, list[E]]]:
+    """Each family's name, its module's first line, and its entries, in order of registration."""
+    for family, members in groupby(entries, key=lambda e: e.family):
+        together = list(members)
+        about = together[0].function.__globals__.get("__doc__") or ""
+        yield family, about.partition("\n")[0], together
+
+
 def families() -> Iterator[tuple[str, str, list[Method]]]:
-    """Each family's name, what it has in common (its module's first line), and its methods."""
-    for family, members in groupby(METHODS, key=lambda m: m.family):
-        methods = list(members)
-        about = methods[0].function.__globals__.get("__doc__") or ""
-        yield family, about.partition("\n")[0], methods
+    """Each family's name, what it has in common, and its methods."""
+    return grouped(METHODS)
 
 
 def facts(method: Method) -> dict[str, Any]:

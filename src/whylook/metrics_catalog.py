@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any
 
-from whylook.catalog import link
+from whylook.catalog import grouped, link
 from whylook.metrics import METRICS, Metric
 
 _NEEDS = {
@@ -21,11 +20,9 @@ _NEEDS = {
 
 
 def families() -> Iterator[tuple[str, str, list[Metric]]]:
-    """Each family's name, the question that it asks (its module's first line), and its metrics."""
-    for family, members in groupby(METRICS, key=lambda m: m.family):
-        metrics = list(members)
-        about = metrics[0].function.__globals__.get("__doc__") or ""
-        yield family, re.split(r"(?<=[.?]) ", about.partition("\n")[0])[0], metrics
+    """Each family's name, the question that it asks, and its metrics."""
+    for family, about, metrics in grouped(METRICS):
+        yield family, re.split(r"(?<=[.?]) ", about)[0], metrics
 
 
 def facts(metric: Metric) -> dict[str, Any]:
