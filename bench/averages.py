@@ -100,7 +100,7 @@ def rise(clock: Clock) -> Iterator[Row]:
 
 
 def occlusion(clock: Clock) -> Iterator[Row]:
-    """One window in sixteen: the ratio does not depend on their number, once there are many."""
+    """Few windows, so that all networks take minutes: what is done once per picture weighs more than with many."""
     from captum.attr import Occlusion
 
     wanted = {"vgg16": 1 / 8.5, "mobilenet": 1 / 3.4, "resnet50": 1 / 2.75, "efficientnet_b0": 1 / 1.6}

@@ -48,8 +48,8 @@ def guided_backprop(M: Tensor) -> Tensor:
     paper="arXiv:1311.2901",
     formula="∂S/∂x, but at each rectifier the signal g goes back as max(g, 0), whatever passed forward",
     cost="1 forward, 1 backward",
-    limits="Ignores which rectifiers were active, so only the max pooling's switches tie it to this picture. "
-    "Has a meaning for rectifiers only.",
+    limits="Ignores which rectifiers were active, so only the max pooling's switches tie it to this picture; without max "
+    "pooling (MobileNet) it is much the same checkerboard for every picture. Has a meaning for rectifiers only.",
     prefer="For comparison with older work; guided-backprop shows the same, sharper.",
 )
 def deconvnet(M: Tensor) -> Tensor:
@@ -108,7 +108,8 @@ def guided_grad_cam(A: Tensor, G: Tensor, M: Tensor) -> Tensor:
     paper="doi:10.1371/journal.pone.0130140",
     formula="x · m, where each layer's rule takes the multiplier m of its output to its input",
     cost="1 forward, 1 backward (several times dearer inside; three times that with epsilon-gamma-box)",
-    limits="The map depends on the composite. Biases keep a part of the score, so it adds up to the score only without them; "
+    limits="The map depends on the composite. Biases keep a part of the score, so it adds up to the score only without them: "
+    "nearly all of it in a trained MobileNetV2, hardly any in a SqueezeNet; "
     "gates (squeeze and excitation, attention weights) and a normalization's spread are held constant.",
     prefer="For maps that are less noisy than gradients and finer than CAMs, at the price of one backward.",
 )
