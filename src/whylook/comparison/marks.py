@@ -1,0 +1,94 @@
+"""Masks from files, polygons and run lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from whylook.comparison.data import LeftOutError, Mask
+
+
+def read_mask(path: Path, what: str = "mask") -> Mask:
+    """Read a mask: whatever is neither black (palette entry 0) nor fully transparent is marked.
+
+    Parameters
+    ----------
+    path : a PNG, or another format without loss.
+    what : what it is called where it cannot be read.
+
+    Returns
+    -------
+    bool [H, W].
+
+    Raises
+    ------
+    LeftOutError
+        If it cannot be read.
+    """
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path, formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
+            values = np.asarray(picture)
+            bands = picture.getbands()
+    except Exception as error:
+        raise LeftOutError(f"{what} cannot be read", f"{path.name}: its {what} cannot be read ({error}).") from error
+    values = values.reshape(values.shape[0], values.shape[1], -1)
+    marked = np.asarray(values != 0)
+    if bands[-1] == "A":
+        return np.asarray(marked[..., :-1].any(-1) & marked[..., -1])
+    return np.asarray(marked.any(-1))
+
+
+def polygon(points: Sequence[float], size: tuple[int, int]) -> Mask:
+    """Fill a polygon: pixels whose center lies inside of it, by the even-odd rule.
+
+    Parameters
+    ----------
+    points : x1, y1, x2, y2, …, in pixels from the outer corner of the first pixel.
+    size : (height, width).
+
+    Returns
+    -------
+    bool [H, W].
+    """
+    corners = np.asarray(points, np.float64).reshape(-1, 2)
+    height, width = size
+    inside = np.zeros(size, bool)
+    centers = np.arange(width) + 0.5
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0), strict=True):
+        if y0 == y1:
+            continue
+        low, high = min(y0, y1), max(y0, y1)
+        # Rows whose center the edge crosses, its lower end included.
+        first, last = max(0, int(np.ceil(low - 0.5))), min(height, int(np.ceil(high - 0.5)))
+        rows = np.arange(first, last)
+        at = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+        inside[first:last] ^= centers[None, :] >= at[:, None]
+    return inside
+
+
+def run_lengths(counts: Iterable[int], size: tuple[int, int]) -> Mask:
+    """Lay out run lengths, unmarked first, down one column after the other, as COCO writes them.
+
+    Parameters
+    ----------
+    counts : lengths of the runs.
+    size : (height, width).
+
+    Returns
+    -------
+    bool [H, W].
+
+    Raises
+    ------
+    ValueError
+        If they do not add up to the size.
+    """
+    lengths = np.asarray(list(counts), np.int64)
+    if (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
+        raise ValueError(f"run lengths add up to {lengths.sum()}, not to {size[0]} · {size[1]}")
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return np.ascontiguousarray(flat.reshape(size, order="F"))
