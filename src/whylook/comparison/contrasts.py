@@ -204,6 +204,7 @@ def findings(gathered: Gathered, made: Sequence[Contrast], suspicious: str | Non
 
 def levels(gathered: Gathered, *, seed: int = 0) -> list[Level]:
     """The mean of every metric, model and method, with chance and dummies beside it."""
+    from whylook.metrics import METRICS
     from whylook.metrics.dummies import NAMES
 
     groups = gathered.units()
@@ -218,7 +219,11 @@ def levels(gathered: Gathered, *, seed: int = 0) -> list[Level]:
                     hits = metric == "pointing" and bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
                     there = ~np.isnan(values)
                     some = None if groups is None else [g for g, t in zip(groups, there, strict=True) if t]
-                    estimate = rate(values[there], some) if hits else mean_interval(values[there], some, seed=seed)
+                    estimate = (
+                        rate(values[there], some)
+                        if hits
+                        else _within(mean_interval(values[there], some, seed=seed), METRICS[metric].range)
+                    )
                     chance = _mean(gathered.chance(model, method, metric, kind))
                     dummies = {d: _mean(gathered.dummy(model, method, d, metric, kind)) for d in NAMES}
                     told = {d: v for d, v in dummies.items() if v is not None}
@@ -230,6 +235,13 @@ def accuracies(gathered: Gathered) -> dict[str, Estimate]:
     """By model, how often it is right, with Wilson's interval."""
     groups = gathered.units(common=False)
     return {model: rate(gathered.right(model), groups) for model in gathered.models}
+
+
+def _within(estimate: Estimate, limits: tuple[float, float]) -> Estimate:
+    """An interval without what the mean cannot be."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, limits[0]), high=min(estimate.high, limits[1]))
 
 
 def _mean(values: Floats) -> float | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whylook.comparison.contrasts import (
+    WISHED,
     Contrast,
     Finding,
     Level,
@@ -76,6 +77,10 @@ class Comparison:
     def findings(self) -> list[Finding]:
         """What may be said."""
         return findings(self.gathered, self.contrasts, self.data.suspicious)
+
+    def wish(self, metric: str) -> float:
+        """The difference in a metric that one would wish to see."""
+        return {**WISHED, **self.wished}[metric]
 
     def sentences(self) -> list[str]:
         """What may be said, in words."""

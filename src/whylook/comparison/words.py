@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from whylook.comparison.contrasts import Finding, Kind
+from whylook.comparison.contrasts import Finding, Kind, Level
 from whylook.metrics import METRICS
 from whylook.report.words import number
 from whylook.statistics.intervals import COVERAGE, FEW
@@ -42,15 +42,19 @@ def sentences(comparison: Comparison) -> list[str]:
     if not common:
         return [*said, "There is no picture that all models get right, so their maps cannot be compared."]
     said.append(compared(comparison))
-    for kind in ("maps", "suspicious"):
-        metrics = dict.fromkeys(f.metric for f in comparison.findings if f.kind == kind)
-        for metric in metrics:
-            members = [f for f in comparison.findings if (f.kind, f.metric) == (kind, metric)]
-            said += _of(title(members[0].kind, metric, comparison.data.suspicious), members)
+    metrics = dict.fromkeys((f.kind, f.metric) for f in comparison.findings if f.kind in ("maps", "suspicious"))
+    for kind, metric in metrics:
+        said += of_metric(comparison, kind, metric)
     said += [shortcut(comparison, f) for f in comparison.findings if f.kind == "chance"]
     if len(comparison.models) > 1:
         said.append(SEEDS)
     return said
+
+
+def of_metric(comparison: Comparison, kind: Kind, metric: str) -> list[str]:
+    """What may be said by one metric; nothing where there is no pair of models."""
+    members = [f for f in comparison.findings if (f.kind, f.metric) == (kind, metric)]
+    return _of(title(kind, metric, comparison.data.suspicious), members) if members else []
 
 
 def accuracy(name: str, estimate: Estimate) -> str:
@@ -71,6 +75,32 @@ def interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{number(estimate.value)} ({estimate.reason})"
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as papers print it: `.034`, `< .001`."""
+    if p is None:
+        return "–"
+    if p >= 0.9995:
+        return "1"
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def dummies(level: Level) -> str:
+    """The lowest and the highest mean of the dummies."""
+    return span(list(level.dummies.values())) if level.dummies else "–"
+
+
+def lost(comparison: Comparison) -> str | None:
+    """How much of the masks the models' crops cut away, where it is more than a little."""
+    said = []
+    for model in comparison.gathered.models:
+        shares = [p.scores[model]["lost"] for p in comparison.gathered.common]
+        cut = [v for v in shares if v is not None and v > 0.01]
+        if cut:
+            most = f"{100 * max(cut):.0f} %"
+            said.append(f"{model} in {len(cut)} of {len(shares)} pictures (at most {most})")
+    return f"The crop cuts away more than 1 % of the mask's area for {listed(said)}." if said else None
 
 
 def compared(comparison: Comparison) -> str:
