@@ -98,6 +98,8 @@ def compare(
             )  # fmt: skip
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"What was measured is kept in {output}; run the command again to go on.") from None
+    if made.taken_up:
+        say(f"{made.taken_up} results were there from an earlier run, and were not measured again.")
     folder = made.save(output)
     if json:
         document(json_format.loads((folder / "compare.json").read_text("utf-8")))

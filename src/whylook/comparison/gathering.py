@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from whylook.ahead import ahead
+from whylook.ahead import all_ahead
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Sample
 from whylook.comparison.gathered import Gathered, Seen
 from whylook.comparison.measuring import answered, scored
 from whylook.comparison.plan import Plan
 from whylook.comparison.store import Store
 from whylook.errors import ImageError, UsageError
-from whylook.explainer import class_index
+from whylook.explainer import class_index, device_of
 from whylook.report.words import plain
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def gather(
     known: dict[str, str] = {}
     total = len(data.items)
     done = 0
-    # In batches, because what a pool has been given it holds.
+    # In batches: read side by side, and given up before the next.
     items = iter(data.items)
     while batch := list(islice(items, _HELD)):
-        for item, found in zip(batch, ahead(_read, batch), strict=True):
+        for item, found in zip(batch, all_ahead(_read, batch), strict=True):
             if progress:
                 progress(done, total, item.name)
             done += 1
@@ -72,7 +73,7 @@ def gather(
 
 
 def fingerprint(model: Model) -> str:
-    """Tells a model from others by all that its answers depend on: weights, network, preprocessing, head.
+    """Tells a model from others by all that its answers depend on: weights, network, preprocessing, head, device.
 
     Empty for a black box, of which nothing is known: what is measured of it is not taken up again.
     """
@@ -83,7 +84,8 @@ def fingerprint(model: Model) -> str:
         return ""
     made = model.fingerprint or weights.fingerprint(model.network)
     feeding = {k: v for k, v in model.preprocess.as_dict().items() if k != "origin"}
-    about = [made, type(model.network).__qualname__, repr(model.network), str(plain(feeding)), model.head]
+    layers = re.sub(r" at 0x[0-9a-f]+", "", repr(model.network))  # a function's place in memory is no part of it
+    about = [made, type(model.network).__qualname__, layers, str(plain(feeding)), model.head, device_of(model).type]
     return hashlib.sha256("\n".join(about).encode()).hexdigest()[:16]
 
 

@@ -82,10 +82,11 @@ def shown(comparison: Comparison, choice: Choice) -> str:
     size = (pixels.shape[0], pixels.shape[1])
     lines = _outlines(sample, size)
     label = html.escape(choice.picture.label)
-    tiles = [
-        f'<div class="maps-row"><p class="model-name">Picture</p><div class="tiles">'
-        f"{_tile(pixels, lines, f'The picture {choice.picture.name}, a {choice.picture.label}.', '')}</div></div>"
-    ]
+    plain = _tile(pixels, lines, f"The picture {choice.picture.name}, labeled {choice.picture.label}.", "")
+    head = (
+        f'<h3><bdi>{html.escape(choice.picture.name)}</bdi>, {label}</h3><p class="prose">{html.escape(choice.why)}</p>'
+    )
+    tiles = [f'<div class="maps-row">{plain}<div>{head}</div></div>']
     for name, model in comparison.models.items():
         said = choice.picture.answers[name]
         try:
@@ -102,10 +103,7 @@ def shown(comparison: Comparison, choice: Choice) -> str:
             cells.append(_tile(overlay(the_map, pixels), lines, words, caption))
         cells += [f'<p class="failed">{facts(m).title}: {html.escape(why)}</p>' for _, m, why in explanation.failures]
         tiles.append(_row(name, said, "".join(cells)))
-    return (
-        f'<article class="example"><h3><bdi>{html.escape(choice.picture.name)}</bdi>, {label}</h3>'
-        f'<p class="prose">{html.escape(choice.why)}</p>{"".join(tiles)}</article>'
-    )
+    return f'<article class="example">{"".join(tiles)}</article>'
 
 
 def _row(name: str, said: object, tiles: str) -> str:

@@ -44,6 +44,7 @@ class Comparison:
     left_out : pictures that took no part, and why.
     wished : by metric, the difference that one would wish to see.
     seed : of all random numbers.
+    taken_up : how many results were there from an earlier run.
     """
 
     data: DataSet
@@ -52,6 +53,7 @@ class Comparison:
     left_out: tuple[LeftOut, ...]
     wished: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    taken_up: int = 0
 
     @property
     def plan(self) -> Plan:
@@ -175,7 +177,7 @@ def compare(
     if not gathered.pictures:
         why = f" The first: {left_out[0].why}" if left_out else ""
         raise UsageError(f"Not a single picture of {found.name} can be used.{why}")
-    return Comparison(found, {m.name: m for m in loaded}, gathered, left_out, dict(wished or {}), seed)
+    return Comparison(found, {m.name: m for m in loaded}, gathered, left_out, dict(wished or {}), seed, store.taken)
 
 
 def _loaded(models: Any, device: str | None) -> list[Model]:

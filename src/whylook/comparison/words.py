@@ -42,13 +42,36 @@ def sentences(comparison: Comparison) -> list[str]:
     if not common:
         return [*said, "There is no picture that all models get right, so their maps cannot be compared."]
     said.append(compared(comparison))
-    metrics = dict.fromkeys((f.kind, f.metric) for f in comparison.findings if f.kind in ("maps", "suspicious"))
-    for kind, metric in metrics:
-        said += of_metric(comparison, kind, metric)
+    of_maps = [f for f in comparison.findings if f.kind in ("maps", "suspicious")]
+    if len(comparison.models) == 2:
+        said += _together(comparison, of_maps)
+    else:
+        for kind, metric in dict.fromkeys((f.kind, f.metric) for f in of_maps):
+            said += of_metric(comparison, kind, metric)
     said += [shortcut(comparison, f) for f in comparison.findings if f.kind == "chance"]
     if len(comparison.models) > 1:
         said.append(SEEDS)
     return said
+
+
+def _together(comparison: Comparison, found: Sequence[Finding]) -> list[str]:
+    """Of two models: what differs, metric by metric, and in one sentence what does not."""
+    alike: dict[str, list[str]] = {}
+    said = []
+    for f in found:
+        if f.verdict.kind in ("higher", "lower"):
+            said += of_metric(comparison, f.kind, f.metric)
+        else:
+            heading = title(f.kind, f.metric, comparison.data.suspicious)
+            alike.setdefault(f.verdict.words, []).append(
+                heading if not alike.get(f.verdict.words) else uncapital(heading)
+            )
+    return said + [f"{listed(headings)}: {words}." for words, headings in alike.items()]
+
+
+def uncapital(heading: str) -> str:
+    """A heading within a sentence; abbreviations stay as they are."""
+    return heading if heading[:2].isupper() or heading[1:2].isupper() else heading[:1].lower() + heading[1:]
 
 
 def of_metric(comparison: Comparison, kind: Kind, metric: str) -> list[str]:
@@ -108,7 +131,8 @@ def compared(comparison: Comparison) -> str:
     pictures = comparison.gathered.common
     units = len({p.unit for p in pictures})
     grouped = f" of {units} groups" if units < len(pictures) else ""
-    all_of = "the model gets" if len(comparison.models) == 1 else f"all {len(comparison.models)} models get"
+    count = len(comparison.models)
+    all_of = {1: "the model gets", 2: "both models get"}.get(count, f"all {count} models get")
     return f"Maps are compared on the {len(pictures)} pictures{grouped} that {all_of} right."
 
 
