@@ -12,7 +12,7 @@ import numpy as np
 
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Mask, Sample
 from whylook.comparison.labels_file import USUAL_GROUP, Labels, read_labels
-from whylook.comparison.marks import polygon, read_mask, run_lengths
+from whylook.comparison.marks import mask_file, polygon, run_lengths
 from whylook.errors import UsageError
 
 
@@ -105,7 +105,7 @@ def _item(
             mask |= _mask(mark, size, name)
         second = None if suspicious is None else suspicious / f"{Path(name).stem}.png"
         there = second is not None and second.is_file()
-        return Sample(picture, label, mask, read_mask(second, "suspicious mask") if there and second else None)
+        return Sample(picture, label, mask, mask_file(second, "suspicious mask") if there and second else None)
 
     return Item(name, group, read)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Sample
 from whylook.comparison.labels_file import Labels, read_labels
-from whylook.comparison.marks import read_mask
+from whylook.comparison.marks import mask_file
 from whylook.errors import UsageError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -118,8 +118,8 @@ def _item(
         return Sample(
             load_image(folder / name),
             label,
-            None if mask is None else read_mask(mask),
-            None if second is None else read_mask(second, "suspicious mask"),
+            None if mask is None else mask_file(mask),
+            None if second is None else mask_file(second, "suspicious mask"),
         )
 
     return Item(name, group, read)

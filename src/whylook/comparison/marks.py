@@ -8,38 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from whylook.comparison.data import LeftOutError, Mask
+from whylook.errors import ImageError
+from whylook.masks import read_mask
 
 
-def read_mask(path: Path, what: str = "mask") -> Mask:
-    """Read a mask: whatever is neither black (palette entry 0) nor fully transparent is marked.
+def mask_file(path: Path, what: str = "mask") -> Mask:
+    """Read a mask (see `whylook.masks.read_mask`), bool [H, W]; one that cannot be read leaves its picture out.
 
     Parameters
     ----------
-    path : a PNG, or another format without loss.
+    path : a PNG.
     what : what it is called where it cannot be read.
-
-    Returns
-    -------
-    bool [H, W].
 
     Raises
     ------
     LeftOutError
         If it cannot be read.
     """
-    from PIL import Image as Pillow
-
     try:
-        with Pillow.open(path, formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
-            values = np.asarray(picture)
-            bands = picture.getbands()
-    except Exception as error:
-        raise LeftOutError(f"{what} cannot be read", f"{path.name}: its {what} cannot be read ({error}).") from error
-    values = values.reshape(values.shape[0], values.shape[1], -1)
-    marked = np.asarray(values != 0)
-    if bands[-1] == "A":
-        return np.asarray(marked[..., :-1].any(-1) & marked[..., -1])
-    return np.asarray(marked.any(-1))
+        return read_mask(path)
+    except ImageError as error:
+        raise LeftOutError(f"{what} cannot be read", str(error)) from error
 
 
 def polygon(points: Sequence[float], size: tuple[int, int]) -> Mask:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from whylook.comparison import pictures, plots, words
 from whylook.comparison.contrasts import ACCURACY, Contrast, Finding, Kind, Level
 from whylook.metrics import METRICS
-from whylook.report.page import asset, hash_of
+from whylook.report.page import asset, csp_hash
 from whylook.report.words import facts, number, parameters
 from whylook.statistics.significance import ALPHA
 
@@ -23,7 +23,7 @@ _FEW = 6  # pairs; the rows of more are folded away
 def page(comparison: Comparison) -> str:
     """Return the page as one HTML document; its content security policy allows its one style sheet and data pictures."""
     style = "html,body{margin:0}\n" + asset("viewer.css") + asset("comparison.css")
-    policy = f"default-src 'none'; style-src '{hash_of(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src '{csp_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = [(name, title, body) for name, title, body in _parts(comparison) if body]
     links = "".join(f'<li><a href="#{name}">{_safe(title)}</a></li>' for name, title, _ in parts)
     sections = "".join(
