@@ -119,7 +119,11 @@ def _mask(mark: Mapping[str, Any], size: tuple[int, int], name: str) -> Mask:
                 raise LeftOutError(
                     "compressed run lengths", f"{name}: its run lengths are compressed; write them as lists of numbers."
                 )
-            return run_lengths(drawn["counts"], (int(drawn["size"][0]), int(drawn["size"][1])))
+            told = (int(drawn["size"][0]), int(drawn["size"][1]))
+            if told != size:
+                sizes = f"{told[1]} × {told[0]} pixels, the picture {size[1]} × {size[0]}"
+                raise LeftOutError("mask of another size", f"{name}: its run lengths are for {sizes}.")
+            return run_lengths(drawn["counts"], size)
         if drawn:
             return np.asarray(np.logical_or.reduce([polygon(points, size) for points in drawn]), bool)
         x, y, width, height = (float(v) for v in mark["bbox"])

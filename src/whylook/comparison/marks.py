@@ -52,7 +52,7 @@ def polygon(points: Sequence[float], size: tuple[int, int]) -> Mask:
             continue
         low, high = min(y0, y1), max(y0, y1)
         # Rows whose center the edge crosses, its lower end included.
-        first, last = max(0, int(np.ceil(low - 0.5))), min(height, int(np.ceil(high - 0.5)))
+        first, last = (min(max(0, int(np.ceil(end - 0.5))), height) for end in (low, high))
         rows = np.arange(first, last)
         at = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
         inside[first:last] ^= centers[None, :] >= at[:, None]

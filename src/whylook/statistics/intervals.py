@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -206,6 +207,7 @@ def paired_rates(only_first: int, only_second: int, n: int, *, level: float = 0.
     return Estimate(value, max(-1.0, middle - half), min(1.0, middle + half), n, n, "Bonett-Price", level)
 
 
+@lru_cache(maxsize=4096)
 def t_quantile(p: float, df: int) -> float:
     """Quantile of Student's t with a whole number of degrees of freedom, by bisection of its closed form."""
     if not 0 < p < 1 or df < 1:
