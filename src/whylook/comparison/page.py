@@ -182,7 +182,7 @@ def _forest_row(axis: plots.Axis, contrast: Contrast) -> str:
     spoken = f"{named}: {contrast.first} less {contrast.second}, {told}, Holm p {words.p_value(p)}"
     drawn = plots.forest(axis, d.value, d.low, d.high, passed=passed, words=spoken)
     needed = "–" if contrast.needed is None else f"{contrast.needed:,}"
-    missing = f' <span class="muted">({contrast.tested.missing} missing)</span>' if contrast.tested.missing else ""
+    missing = f' <span class="muted">(n = {d.n})</span>' if contrast.tested.missing else ""
     return (
         f'<tr><th scope="row">{_safe(named)}</th><td class="drawn">{drawn}</td>'
         f'<td class="number" data-label="difference">{told}{missing}</td>'
@@ -310,11 +310,15 @@ def _models(comparison: Comparison) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[str], label: str) -> str:
-    columns = "".join(f'<th scope="col">{h}</th>' if h else "<td></td>" for h in heads)
+    columns = "".join(f'<th scope="col"{_kind_of(h)}>{h}</th>' if h else "<td></td>" for h in heads)
     return (
         f'<figure class="table plotted"><table aria-label="{_safe(label)}"><thead><tr>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></figure>"
     )
+
+
+def _kind_of(head: str) -> str:
+    return ' class="drawn"' if head.startswith("<svg") else ""
 
 
 def _numeric(column: int) -> str:

@@ -71,7 +71,8 @@ def _together(comparison: Comparison, found: Sequence[Finding]) -> list[str]:
 
 def uncapital(heading: str) -> str:
     """A heading within a sentence; abbreviations stay as they are."""
-    return heading if heading[:2].isupper() or heading[1:2].isupper() else heading[:1].lower() + heading[1:]
+    first = heading.partition(" ")[0]
+    return heading if any(letter.isupper() for letter in first[1:]) else heading[:1].lower() + heading[1:]
 
 
 def of_metric(comparison: Comparison, kind: Kind, metric: str) -> list[str]:
