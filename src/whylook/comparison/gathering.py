@@ -77,12 +77,9 @@ def fingerprint(model: Model) -> str:
 
     Empty for a black box, of which nothing is known: what is measured of it is not taken up again.
     """
-    from whylook.engine.blackbox import BlackBox
-    from whylook.models import weights
-
-    if isinstance(model.network, BlackBox) and not model.fingerprint:
+    made = model.fingerprint
+    if not made:
         return ""
-    made = model.fingerprint or weights.fingerprint(model.network)
     feeding = {k: v for k, v in model.preprocess.as_dict().items() if k != "origin"}
     layers = re.sub(r" at 0x[0-9a-f]+", "", repr(model.network))  # a function's place in memory is no part of it
     about = [made, type(model.network).__qualname__, layers, str(plain(feeding)), model.head, device_of(model).type]
