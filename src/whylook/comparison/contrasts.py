@@ -198,7 +198,10 @@ def findings(gathered: Gathered, made: Sequence[Contrast], suspicious: str | Non
     for (kind, _, first, second), members in by.items():
         families = 0 if kind == "accuracy" else len(gathered.plan.families([c.method for c in members]))
         who = (f"mass on the {suspicious}", second) if kind == "chance" else (first, second)
-        out.append(Finding(tuple(members), verdict(*who, [c.tested for c in members], families=families)))
+        found = verdict(*who, [c.tested for c in members], families=families)
+        if kind == "chance" and found.kind == "lower":  # of the model, not of its area
+            found = replace(found, words=f"{who[0]} lower than {second} {found.words[found.words.rindex('(') :]}")
+        out.append(Finding(tuple(members), found))
     return out
 
 

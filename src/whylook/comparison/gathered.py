@@ -89,6 +89,11 @@ class Gathered:
         """Whether there is a single value."""
         return bool(np.isfinite(self.values(model, method, metric, where)).any())
 
+    def grids(self, method: str) -> dict[str, str]:
+        """By model, the grid of its maps, as `7 × 7`, of the first picture; only models that have such maps."""
+        first = ((m, p.scores[m].get("grids", {}).get(method)) for m in self.models for p in self.common[:1])
+        return {m: f"{g[0]} × {g[1]}" for m, g in first if g}
+
     def why_missing(self, model: str, method: str) -> str | None:
         """The first reason why a model has no map by a method, or None."""
         return next(

@@ -47,10 +47,11 @@ def scored(model: Model, sample: Sample, target: int, plan: Plan) -> dict[str, A
     -------
     `maps` and `suspicious`: by method, by metric, (value or None, chance or None, why it is missing or None);
     `dummies` and `suspicious_dummies`: by method they stand beside, by dummy, by metric, values; `failures`: by method,
-    why there is no map; `warnings` of maps, by method; `lost`: share of the mask that the crop cut away, or None.
+    why there is no map; `warnings` and `grids` of maps, by method; `lost`: share of the mask that the crop cut away, or None.
     """
     found: dict[str, Any] = {
-        "maps": {}, "dummies": {}, "suspicious": {}, "suspicious_dummies": {}, "failures": {}, "warnings": {}, "lost": None,
+        "maps": {}, "dummies": {}, "suspicious": {}, "suspicious_dummies": {}, "failures": {}, "warnings": {},
+        "grids": {}, "lost": None,
     }  # fmt: skip
     try:
         explanation = mapped(model, sample, target, plan)
@@ -58,6 +59,7 @@ def scored(model: Model, sample: Sample, target: int, plan: Plan) -> dict[str, A
         found["failures"] = dict.fromkeys(plan.methods, str(error))
         return found
     found["failures"] = {method: why for _, method, why in explanation.failures}
+    found["grids"] = {m.method: list(m.grid) for m in explanation.maps}
     found["warnings"] = {m.method: m.warning for m in explanation.maps if m.warning}
     for one in _evaluated(explanation, plan.metrics, sample.mask, plan.seed):
         found["maps"][one.map.method] = _told(one.scores)

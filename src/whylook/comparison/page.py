@@ -199,7 +199,8 @@ def _strips(comparison: Comparison, levels: Sequence[Level]) -> str:
     ends = [
         e for v in levels for e in (v.estimate.low, v.estimate.high, v.estimate.value, v.chance, *v.dummies.values())
     ]
-    axis = plots.strip_axis(values, ends)
+    lowest = METRICS[levels[0].metric].range[0]
+    axis = plots.strip_axis(values, [*ends, lowest])
     groups = []
     for method in dict.fromkeys(v.method for v in levels):
         rows = [f'<tr class="pair"><th scope="rowgroup" colspan="4">{_safe(facts(method).title)}</th></tr>']
@@ -261,7 +262,7 @@ def _pictures(comparison: Comparison) -> str:
         "They were chosen by their scores, so they show what happens, not how often. Beside a model's name its "
         "probability of the right class (not calibrated), under a map its "
         f"{METRICS[pictures.measure(comparison)].title.lower()}. Every map has colors of its own: equal colors are not "
-        f"equal values. {' '.join(marks)}"
+        f"equal values; where maps are signed, red speaks for the class and blue against it. {' '.join(marks)}"
     )
     return f'<p class="prose">{_safe(lead)}</p>' + "".join(pictures.shown(comparison, c) for c in examples)
 
@@ -282,7 +283,7 @@ def _data(comparison: Comparison) -> str:
     notes += f'<p class="prose">{_safe(lost)}</p>' if lost else ""
     named = "".join(f"<li>{_safe(out.why)}</li>" for out in left)
     folded = f'<details><summary>All {len(left)} that were left out</summary><ul class="fine">{named}</ul></details>'
-    return notes + _table(("", "number"), cells, "Pictures") + (folded if left else "")
+    return notes + _table(("", "number"), cells, "Pictures", "") + (folded if left else "")
 
 
 def _models(comparison: Comparison) -> str:
@@ -309,10 +310,10 @@ def _models(comparison: Comparison) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[str], label: str) -> str:
+def _table(heads: Sequence[str], rows: Iterable[str], label: str, kind: str = " plotted") -> str:
     columns = "".join(f'<th scope="col"{_kind_of(h)}>{h}</th>' if h else "<td></td>" for h in heads)
     return (
-        f'<figure class="table plotted"><table aria-label="{_safe(label)}"><thead><tr>{columns}</tr></thead>'
+        f'<figure class="table{kind}"><table aria-label="{_safe(label)}"><thead><tr>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></figure>"
     )
 

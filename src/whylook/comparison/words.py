@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from whylook.comparison.contrasts import Finding, Kind, Level
 from whylook.metrics import METRICS
-from whylook.report.words import number
+from whylook.report.words import facts, number
 from whylook.statistics.intervals import COVERAGE, FEW
 from whylook.statistics.significance import EXACT, fewest_units
 
@@ -217,6 +217,14 @@ def fine_print(comparison: Comparison) -> list[str]:
         "The band behind each strip reaches from the lowest to the highest mean of four dummies of the same grain that "
         "know nothing of the model: random, Sobel edges, center, uniform."
     )
+    for method in comparison.plan.methods:
+        grids = comparison.gathered.grids(method)
+        if len(set(grids.values())) > 1:
+            told = listed(f"{grid} ({model})" for model, grid in grids.items())
+            said.append(
+                f"The maps of {facts(method).title} have different grids: {told}. A coarse map cannot be as dense on a "
+                "small mask as a fine one; compare each with its own dummies, and rely on what all methods agree in."
+            )
     return [*said, CAUSE, *([SEEDS] if len(comparison.models) > 1 else [])]
 
 
