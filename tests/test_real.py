@@ -86,9 +86,9 @@ def test_rules_find_the_animal_on_both_networks(method: str, real: Path) -> None
         assert enrichment(size, box, mirrored=True) < 0.5
 
 
-def test_three_photos_do_not_tell_two_networks_apart(real: Path, tmp_path: Path) -> None:
+def test_two_photos_do_not_tell_two_networks_apart(real: Path, tmp_path: Path) -> None:
     rows = ["file,label"]
-    for photo in ("brown_bear", "macaw", "zebra"):
+    for photo in ("brown_bear", "zebra"):
         image = load_image(real / "photos" / f"{photo}.jpg")
         left, top, right, bottom = BOXES[photo]
         box = np.zeros((image.height, image.width), np.uint8)
