@@ -15,6 +15,7 @@ from whylook.engine.run import run
 from whylook.engine.targets import Score, ScoreName, Targets, as_index, resolve
 from whylook.errors import Unsupported, UsageError
 from whylook.methods import METHODS
+from whylook.parameters import check_seed
 
 
 def attribute(
@@ -61,6 +62,7 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
+    check_seed(seed)
     network = module if isinstance(module, nn.Module) else _black_box(module)
     inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
