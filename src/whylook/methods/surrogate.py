@@ -54,8 +54,10 @@ def lime(
     ----------
     x : [1, c, *spatial], or [1, d], whose elements are each a segment; or a tuple of such.
     scores : batch [b, …] -> [b, k].
-    samples : number of coalitions evaluated, more than there are segments.
-    segments, cells : see `whylook.segments.divide`; a tuple of maps for a tuple of inputs.
+    samples : number of coalitions evaluated, at least two more than there are segments.
+    segments : `grid`; `slic` or `quickshift`, superpixels (from scikit-image); or a map of whole numbers [*spatial]; a tuple
+        of maps for a tuple of inputs.
+    cells : of the grid along each axis, 1 or more; there are about as many superpixels as cells.
     width : of the kernel, above 0; the paper's σ.
     baseline : what is seen where a segment is off; see `whylook.baselines`.
 
@@ -126,7 +128,9 @@ def kernel_shap(
     x : [1, c, *spatial], or [1, d], whose elements are each a segment; or a tuple of such.
     scores : batch [b, …] -> [b, k].
     samples : number of coalitions evaluated beside the empty and the whole, at least twice as many as segments, or all.
-    segments, cells : see `whylook.segments.divide`; a tuple of maps for a tuple of inputs.
+    segments : `grid`; `slic` or `quickshift`, superpixels (from scikit-image); or a map of whole numbers [*spatial]; a tuple
+        of maps for a tuple of inputs.
+    cells : of the grid along each axis, 1 or more; there are about as many superpixels as cells.
     baseline : what is seen where a segment is off; see `whylook.baselines`.
 
     Returns
