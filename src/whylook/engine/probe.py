@@ -168,7 +168,10 @@ class Probe:
             return self._network(*chunk)
         try:
             return self._fold.run(self._network, chunk)
-        except MisfoldError:  # it took another way than when it was recorded
+        except RuntimeError as error:
+            # It took another way than when it was recorded, or cannot have more than one row laid out channels-last.
+            if out_of_memory(error) or not (isinstance(error, MisfoldError) or self._fold.channels_last):
+                raise
             self._fold = None
             return self._network(*chunk)
 
