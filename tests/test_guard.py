@@ -92,7 +92,8 @@ def test_the_callers_random_numbers_go_on_where_they_were(method: str) -> None:
     seed()
     first = whylook.attribute(network, X, method, 0)
     assert drawn() == expected
-    assert torch.equal(whylook.attribute(network, X, method, 0), first)  # from the same seed, whatever was drawn between
+    # From the same seed, whatever was drawn between.
+    assert torch.equal(whylook.attribute(network, X, method, 0), first)
 
 
 class Adapted(nn.Module):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.engine.company import mixes_rows
 from whylook.engine.generators import seed_all
 from whylook.engine.probe import Probe, probing
 from whylook.engine.targets import Score, ScoreName
@@ -178,5 +179,6 @@ def perturbing(
         raise Unsupported(f"Blocks are filled in of one picture [1, c, h, w]; the input has shape {list(x.shape)}.")
     every = _EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=x.device)
-    with probing(network, nobody, cast(Score, every), seed=seed, progress=progress) as probe:
+    single = mixes_rows(network, (x,))
+    with probing(network, nobody, cast(Score, every), single=single, seed=seed, progress=progress) as probe:
         yield Board(probe, every, x.detach().clone(), seed)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whylook.engine.blackbox import BlackBox
 from whylook.engine.generators import preserved, seed_all
 
 # Training flags, random generators and PyTorch's switches are shared by all threads: one at a time has them.
@@ -49,7 +50,9 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     with _LENT, ExitStack() as stack:
         modules = modules_of(network)
         training = [module.training for module in modules]
-        parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
+        parameters = [
+            (module, name, p) for module in modules for name, p in module._parameters.items() if p is not None
+        ]
         flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
         # Recomputing a checkpointed block in backward would run hooks that are gone by then.
         checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if vars(m).get(n) is True]
@@ -117,13 +120,16 @@ class State:
     """
 
     def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
-        # A scripted module keeps its attributes elsewhere.
-        self._modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
+        # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
+        self._modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
         self._attributes = [dict(vars(m)) for m in self._modules]
         self._buffers = [(m, dict(m._buffers)) for m in self._modules]
         tensors = [b for m in modules for b in m._buffers.values() if b is not None]
         tensors += [
-            t for own in self._attributes for t in own.values() if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)
+            t
+            for own in self._attributes
+            for t in own.values()
+            if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)
         ]
         self._tensors = [(t, t.detach().clone() if values else t, t._version) for t in tensors if not t.is_inference()]
 
