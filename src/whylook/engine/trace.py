@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from whylook.engine.folding.linear import whole_kernels_as_linear
 from whylook.engine.guard import guarded
-from whylook.engine.layers import Layer, first_tensor, with_first
+from whylook.engine.layers import Layer
+from whylook.engine.outputs import first_tensor, with_first
 from whylook.engine.targets import Score, class_logits
 from whylook.errors import Unsupported
 
