@@ -159,3 +159,21 @@ def test_grad_cam_plus_plus_of_small_gradients_does_not_vanish() -> None:
     expected = torch.einsum("nchw,c->nhw", A, weight).detach()
     made = whylook.attribute(Scaled(network, small), x, "grad-cam++", 1) / small
     torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ROLLOUT)
+def test_a_last_attention_that_the_logits_do_not_come_from_is_refused(method: str) -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = Handmade(depth=3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            kept: list[Tensor] = []
+            handle = self.body.blocks[1].register_forward_hook(lambda m, i, o: kept.append(o))
+            self.body(x)  # its third block is run, and what it puts out is left lying
+            handle.remove()
+            return self.body.fc(kept[0][:, 0])
+
+    with pytest.raises(whylook.Unsupported, match="do not come from its last attention"):
+        whylook.attribute(Beside().eval(), pictures(), method, 1)

@@ -253,7 +253,9 @@ def _asked(seen: list[_Seen], laid: list[Layer | None], wanted: str) -> Layer:
     """The layer called `wanted`, or an error that says why it cannot be read."""
     calls = [(s, found) for s, found in zip(seen, laid, strict=True) if s.name == wanted]
     if not calls:
-        raise UsageError(f"Layer {wanted!r} was not run, or returns no tensor, so there is nothing to read there.")
+        raise UsageError(
+            f"Layer {wanted!r} was not run, or puts out no tensor with one row per picture, so there is nothing to read there."
+        )
     if len(calls) > 1:
         raise Unsupported(
             f"Layer {wanted!r} is run {len(calls)} times in one forward, so it has no one activation; "

@@ -95,6 +95,11 @@ def trace_attention(
                 if depends(network, inputs, range(len(inputs)), logits):
                     raise Unsupported(SEVERED)
             read, logits = None, logits.detach()  # what attention does to constants is evidence of nothing
+        elif read is None:
+            raise Unsupported(
+                f"The logits of {type(network).__name__} do not come from its last attention (a side branch, or its graph is "
+                f"cut), so which tokens they read cannot be told; {INSTEAD}."
+            )
         full: list[list[Tensor | None]] = []
         if gradients:
             scores = score(logits, targets, one_logit)
