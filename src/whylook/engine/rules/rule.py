@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from whylook.engine.targets import Score
@@ -128,6 +130,28 @@ def elementwise(
     return x.copy_(out) if in_place else out
 
 
+# In place, but no function of the values: shapes, what is written over, what is drawn.
+_NOT_VALUES = words(
+    """squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ resize_ set_ as_strided_ detach_ requires_grad_ copy_ zero_
+    fill_ bernoulli_"""
+)
+
+
+def _in_the_open(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Callable[[], Tensor] | None:
+    """What an operation in place on a view computes, for autograd's graph hides it behind the name of the copying."""
+    name = getattr(func, "__name__", "")
+    if not args or not isinstance(args[0], Tensor) or not args[0]._is_view():
+        return None
+    if kwargs.get("inplace"):
+        return lambda: func(*args, **{**kwargs, "inplace": False})
+    if not name.endswith("_") or name.endswith("__") or name in _NOT_VALUES:
+        return None
+    twin = getattr(Tensor, name[:-1], None) or getattr(F, name[:-1], None)
+    return None if twin is None else lambda: twin(*args, **kwargs)
+
+
 class _Watch(TorchFunctionMode):
     """Sends each operation on tensors that depend on the input to its handler."""
 
@@ -139,12 +163,15 @@ class _Watch(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not torch.is_grad_enabled() or not any(map(live, (*args, *kwargs.values()))):
+            return func(*args, **kwargs)
         handler = self._handlers.get(getattr(func, "__name__", ""))
-        if handler is not None and torch.is_grad_enabled() and any(map(live, (*args, *kwargs.values()))):
+        if handler is not None:
             result = handler(func, args, kwargs)
             if result is not NotImplemented:
                 return result
-        return func(*args, **kwargs)
+        hidden = _in_the_open(func, args, kwargs)
+        return func(*args, **kwargs) if hidden is None else args[0].copy_(hidden())
 
 
 @contextmanager
@@ -171,7 +198,16 @@ def graph(score: Tensor) -> list[Any]:
 
 def operation(node: Any) -> str:
     """Name of a node's operation: the rule's, or autograd's without its suffix (`Relu`, `Convolution`)."""
-    return getattr(node, "rule", None) or re.sub(r"^.*::|Backward\d*$|Backwards$", "", node.name())
+    if is_rule(node):
+        return str(node.rule)
+    name = re.sub(r"^.*::|Backward\d*$|Backwards$", "", node.name())
+    # Whatever somebody calls a function of their own, it is none of PyTorch's.
+    return f"{name} (an autograd.Function)" if isinstance(node, BackwardCFunction) else name
+
+
+def is_rule(node: Any) -> bool:
+    """Whether a rule stands in the node's place."""
+    return getattr(node, "_forward_cls", None) is _Replaced
 
 
 def branches(node: Any) -> int:
