@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import RLock
 
 import torch
 from torch import nn
 
 # What timm, transformers and torchvision call the switch of activation checkpointing.
 _CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing", "memory_efficient")
+
+# What is changed and put back (flags of parameters, the global random state) is the same for all threads.
+_LENT = RLock()
 
 
 def modules_of(network: nn.Module) -> list[nn.Module]:
@@ -30,7 +34,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
 
     Restored, whatever happens inside: `training` of every module, `requires_grad` and `.grad` of every parameter,
     buffers (the tensors and their values) and the global random state. Gradients can be taken inside even where the
-    caller is under `no_grad` or `inference_mode`; autocast is off.
+    caller is under `no_grad` or `inference_mode`; autocast is off. Threads take turns: two at once would each put back
+    what the other had changed.
 
     Parameters
     ----------
@@ -38,6 +43,13 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     device : of its inputs; that device's random state is protected too.
     seed : of the randomness a network may have of its own (dropout that is always on).
     """
+    with _LENT, _alone(network, device, seed):
+        yield
+
+
+@contextmanager
+def _alone(network: nn.Module, device: torch.device, seed: int) -> Iterator[None]:
+    """As `guarded`, for the only thread there is."""
     modules = modules_of(network)
     training = [module.training for module in modules]
     parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
