@@ -184,7 +184,7 @@ def test_a_matrix_product_with_weights_is_a_fully_connected_layer(how: Callable[
 @pytest.mark.filterwarnings("ignore:.*jit:FutureWarning", "ignore:.*jit:DeprecationWarning")
 def test_layers_inside_a_scripted_network_are_refused_not_left_without_a_rule() -> None:
     network = torch.jit.script(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5)).double())
-    with pytest.raises(whylook.Unsupported, match="Addmm|Linear"):
+    with pytest.raises(whylook.Unsupported, match=r"Addmm|Linear"):
         whylook.attribute(network, torch.ones(1, 6).double(), "lrp", 1, composite="epsilon")
 
 
@@ -199,3 +199,32 @@ def test_a_transposed_convolution_is_one_layer_with_the_normalization_behind_it(
     for composite in ("epsilon-plus", "alpha-beta", "epsilon-gamma-box"):
         values = whylook.attribute(network, X, "lrp", 1, composite=composite, epsilon=0.0)
         torch.testing.assert_close(total(values), logit, rtol=1e-8, atol=1e-12)
+
+
+# Rows and axes
+
+
+class SequenceFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Linear(3, 8), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.relu(self.a(x.flatten(2).permute(2, 0, 1))).mean(0))
+
+
+def test_deeplift_is_refused_where_rows_do_not_lie_on_the_first_axis() -> None:
+    network = SequenceFirst().double()
+    with pytest.raises(whylook.Unsupported, match=r"miss the difference of the scores.*another axis than the first"):
+        whylook.attribute(network, X, "deeplift", 1)
+    product = whylook.attribute(network, X, "input-x-gradient", 1)  # the others do not compare rows
+    torch.testing.assert_close(whylook.attribute(network, X, "lrp", 1, composite="zero"), product)
+
+
+def test_fullgrad_adds_up_in_half_precision() -> None:
+    toy = build("flatten-head").bfloat16()
+    x = X.bfloat16()
+    with torch.no_grad():
+        logit = toy(x)[:, 1]
+    torch.testing.assert_close(total(whylook.attribute(toy, x, "fullgrad", 1)), logit, rtol=0.1, atol=0.02)

@@ -76,6 +76,6 @@ def answers(
     """What an activation, with the limits it was called with, makes of some values, [values, …] for limits […]."""
     given = {k: v for k, v in kwargs.items() if k not in ("input", "inplace")}
     limits = [v for v in (*args[1:], *given.values()) if isinstance(v, Tensor)]
-    like = torch.broadcast_tensors(*limits)[0] if limits else torch.zeros(())
+    like = sum(map(torch.zeros_like, limits), torch.zeros(()))
     with torch.no_grad():
         return torch.stack([func(torch.full_like(like, v), *args[1:], **given) for v in values])

@@ -25,7 +25,6 @@ from whylook.engine.rules.operations import HOMOGENEOUS, LINEAR, unknown
 from whylook.engine.rules.rule import Rules, branches, counted, elementwise, live, operation, words
 from whylook.errors import Unsupported
 
-
 # What a function of single values may be made of, where nothing else depends on the input.
 _SINGLE = words(
     """Sigmoid Hardsigmoid Tanh Erf Exp Clamp ClampMin ClampMax Relu Hardtanh Softplus Add Sub Rsub Mul Div Neg Pow Clone

@@ -6,7 +6,7 @@ share by contribution), and a rule says only what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from whylook.engine.rules.operations import (
     refuse_unknown,
     share,
 )
-from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, Sums, elementwise, live, operation, replaced, words
 from whylook.errors import UsageError
 
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
@@ -52,7 +52,6 @@ class Relevance(Rules):
     """
 
     title = "LRP"
-    logits_only = True
 
     def __init__(self, composite: str, epsilon: float, gamma: float, low: Any, high: Any) -> None:
         if composite not in COMPOSITES:
@@ -79,6 +78,11 @@ class Relevance(Rules):
         if any(bool((lo > hi).any()) for lo, hi in zip(low, high, strict=True)):
             raise UsageError("lrp's low lies above its high somewhere.")
         return [inputs, low, high]
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """What share of the relevance that all began with came back to the input."""
+        kept = sums.total / sums.begun
+        return {"conserved": torch.where(sums.begun != 0, kept, torch.nan)}, ()
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse what is neither linear nor has a rule."""
@@ -229,6 +233,10 @@ class Excitation(Relevance):
         refuse_unknown(
             self.title, nodes, known, "It needs activations that are never negative. Use lrp, which has rules for more."
         )
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """What came to an end on the way is what the map lacks of one; it is seen there."""
+        return {}, ()
 
     def rule_of(self, layer: Affine) -> str:
         """Excitation alone."""

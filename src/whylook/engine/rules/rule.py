@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -21,11 +22,41 @@ from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from whylook.engine.targets import Score
-from whylook.errors import Unsupported
 
 Pull = Callable[[Tensor], tuple[Tensor | None, ...]]
 Handler = Callable[..., Any]
 Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What one pass began with and what came of it, each [n, k].
+
+    Parameters
+    ----------
+    score : of the blocks, counted as the rules say.
+    begun : logits times the multipliers that all began with, counted likewise.
+    total : inputs times multipliers, and the biases' shares.
+    size : the same in absolute values.
+    """
+
+    score: Tensor
+    begun: Tensor
+    total: Tensor
+    size: Tensor
+
+    @property
+    def residual(self) -> Tensor:
+        """By how much the parts exceed the score, [n, k]."""
+        return self.total - self.score
+
+    @property
+    def off(self) -> Tensor:
+        """Where they miss it by more than rounding can explain (on real networks in float32 it is 1e-8 of the size)."""
+        exact = {torch.float64: 1e-9, torch.float32: 1e-5}.get(self.score.dtype, 0.05)
+        if self.score.device.type != "cpu":
+            exact = max(exact, 1e-3)  # convolutions may run in TensorFloat-32
+        return ~(self.residual.abs() <= exact * (self.size + self.score.abs()))
 
 
 class Rules:
@@ -36,20 +67,10 @@ class Rules:
     handlers : by operation's name, a function `(func, args, kwargs) -> result` that stands in for it where one of its
         tensors depends on the input; `NotImplemented` leaves the operation as it is.
     signs : what the score of each block of rows counts (see `blocks`).
-    logits_only : whether the multipliers mean something for a logit, or a difference of logits, alone.
     """
 
     handlers: Mapping[str, Handler] = {}
     signs: tuple[float, ...] = (1.0,)
-    logits_only: ClassVar[bool] = False
-
-    def check_score(self, score: Score, title: str) -> None:
-        """Raise `Unsupported` where the multipliers mean nothing for this score."""
-        if self.logits_only and score.name != "logit":
-            raise Unsupported(
-                f"{title} shares out a logit, or the difference of two, along the network's operations; score={score.name!r} "
-                "adds one that it has no rule for. Use score='logit', with against= for a contrast."
-            )
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
         """Inputs that are run jointly, one block of rows after another; the first are the inputs themselves."""
@@ -62,6 +83,24 @@ class Rules:
     def seed(self, logits: Tensor) -> Tensor:
         """Let a rule begin at the network's output."""
         return logits
+
+    def weights(self, score: Score, logits: Tensor, targets: Tensor, one_logit: bool) -> Tensor:
+        """Multipliers [k, b n, classes] of the logits [b n, classes] that all begins with: how the score reacts to them."""
+        return score.slopes(logits, targets, one_logit)
+
+    def rest(self, missing: Tensor) -> list[Tensor]:
+        """What a bias has of `missing` [n], by which a score that is no logit differs from its multipliers' sum."""
+        return []
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """Facts (numbers [n, k]) and warnings (n lists of k) about what came back.
+
+        Raises
+        ------
+        Unsupported
+            If it cannot be right.
+        """
+        return {}, ()
 
     def check(self, nodes: list[Any]) -> None:
         """Raise `Unsupported` where the graph's `nodes`, from the score to the input, have no meaning for the rules."""
