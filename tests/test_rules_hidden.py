@@ -228,3 +228,59 @@ def test_fullgrad_adds_up_in_half_precision() -> None:
     with torch.no_grad():
         logit = toy(x)[:, 1]
     torch.testing.assert_close(total(whylook.attribute(toy, x, "fullgrad", 1)), logit, rtol=0.1, atol=0.02)
+
+
+# What the rules tell about their maps
+
+
+def test_lrp_says_which_share_of_the_relevance_arrived() -> None:
+    from whylook.engine.request import Request
+    from whylook.engine.run import run
+    from whylook.engine.targets import Score, resolve
+    from whylook.methods import METHODS
+
+    toy = build("plain")
+    for score in (Score(), Score("margin"), Score("logit", against=4)):
+        for name, own in (("lrp", {}), ("deeplift", {}), ("fullgrad", {})):
+            _, (raw,) = run(
+                toy, (X,), [Request(METHODS[name], own)], lambda z, one: resolve([[0, 1]] * 2, z, one), score
+            )
+            with torch.no_grad():
+                z, zero = toy(X), toy(0 * X)
+            targets = torch.tensor([[0, 1]] * 2)
+            sums = raw.values[0].flatten(2).sum(2)
+            if name == "lrp":
+                begun = (score.slopes(z, targets) * z).sum(2).T
+                torch.testing.assert_close(raw.facts["conserved"], sums / begun)
+                far = [[not 0.5 <= share <= 2 for share in row] for row in (sums / begun).tolist()]
+                told = [[bool(w) for w in row] for row in raw.warnings] or [[False] * 2] * 2
+                assert told == far
+            else:
+                expected = score(z, targets) - (score(zero, targets) if name == "deeplift" else 0)
+                torch.testing.assert_close(raw.facts["residual"], sums - expected, rtol=0, atol=1e-15)
+
+
+def test_where_biases_keep_the_relevance_there_is_a_warning_and_else_none(recwarn: pytest.WarningsRecorder) -> None:
+    network = randomized(build("flatten-head"), biases=False)
+    whylook.attribute(network, X, "lrp", 1)
+    nn.init.zeros_([m for m in network.modules() if isinstance(m, nn.Linear)][-1].weight)
+    whylook.attribute(network, X, "lrp", 1)  # nothing to keep
+    assert not recwarn.list
+    network = build("flatten-head")
+    last = [m for m in network.modules() if isinstance(m, nn.Linear)][-1]
+    last.bias.data.fill_(100.0)
+    with pytest.warns(
+        UserWarning, match=r"lrp: The relevance that reaches the input is .* for biases keep a part of it"
+    ):
+        values = whylook.attribute(network, X, "lrp", 1)
+    with torch.no_grad():
+        assert (total(values) / network(X)[:, 1]).abs().max() < 0.1
+
+
+def test_facts_reach_the_map_of_explain() -> None:
+    from whylook.phantom import picture
+
+    result = whylook.explain(picture(), "phantom:resnet", ["lrp", "deeplift", "fullgrad"])
+    assert [set(m.facts) for m in result.maps] == [{"conserved"}, {"residual"}, {"residual"}]
+    assert all(abs(m.facts["residual"]) < 1e-4 for m in result.maps[1:])
+    assert bool(result.maps[0].warning) == (not 0.5 <= result.maps[0].facts["conserved"] <= 2)

@@ -128,6 +128,10 @@ def lrp(
     A batch normalization right behind a layer with weights is one layer with it; one that stands alone passes relevance
     on, like every activation. Sums and means share by contribution; a maximum passes all to where it is.
 
+    Relevance begins at the logits, with each logit times how the score reacts to it: for a logit with that logit, for a
+    contrast with the two, for a margin or probability with all of them. The fact `conserved` is the share of that sum
+    which reaches the input; far from 1 it comes with a warning.
+
     Parameters
     ----------
     X, M : [b, n, …]; b is 3 for `epsilon-gamma-box` (input, lowest, highest values), else 1.
@@ -170,7 +174,8 @@ def excitation_backprop(X: Tensor, M: Tensor) -> Tensor:
     Returns
     -------
     [n, …], 0 or more, adding up to 1 unless the walk has nowhere to go; with `against` (and for class 0 of a one-logit
-    head) the other class's map is taken away.
+    head) the other class's map is taken away, and a margin or probability weighs all classes' maps by how it reacts to
+    their logits.
     """
     return (X * M).sum(0)
 
@@ -194,6 +199,9 @@ def deeplift(X: Tensor, M: Tensor, *, baseline: Any = 0.0) -> Tensor:
 
     A product of two signals is shared out by the mean over the two orders in which they can change; of a maximum, what it
     changes by goes to where the larger of the two maxima is.
+
+    A margin or probability begins with the mean of its derivatives by the logits between the baseline's and the input's.
+    The fact `residual` is what the map adds up to less the difference of the scores: rounding, or the map is refused.
 
     Parameters
     ----------
@@ -224,6 +232,7 @@ def fullgrad(X: Tensor, M: Tensor, bias: list[Tensor]) -> Tensor:
     """Share of each place in the score: its input's, and those of the biases of all layers above it.
 
     A probability or margin is no sum of shares: what it is beyond its linearization lies evenly on the picture.
+    The fact `residual` is what the map adds up to less the score: rounding, or the map is refused.
 
     Parameters
     ----------

@@ -34,6 +34,10 @@ COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-bet
 # Seen in the graph, these were not seen on their way there, so that no rule was asked.
 _UNSEEN = words("Convolution NativeBatchNorm CudnnBatchNorm Linear Addmm Mm Mv Bmm Addbmm Baddbmm")
 _MATRIX = ("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "addbmm", "einsum", "tensordot")
+_LOST = (
+    "The relevance that reaches the input is {:.2g} times what it began with at the logits, for biases keep a part of it, "
+    "or add to it; read the map as an order of places, not as shares of the score."
+)
 _SHAPES = words(
     """View Reshape ReshapeAlias UnsafeView Expand Unsqueeze Squeeze Permute Transpose Clone Alias Slice Select Repeat T
     Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy"""
@@ -80,9 +84,10 @@ class Relevance(Rules):
         return [inputs, low, high]
 
     def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
-        """What share of the relevance that all began with came back to the input."""
-        kept = sums.total / sums.begun
-        return {"conserved": torch.where(sums.begun != 0, kept, torch.nan)}, ()
+        """What share of the relevance that all began with came back to the input; of none, all."""
+        kept = torch.where(sums.begun != 0, sums.total / sums.begun, 1.0)
+        said = [[None if 0.5 <= share <= 2 else _LOST.format(share) for share in row] for row in kept.tolist()]
+        return {"conserved": kept}, said if any(map(any, said)) else ()
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse what is neither linear nor has a rule."""
