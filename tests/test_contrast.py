@@ -153,3 +153,26 @@ def test_what_cannot_be_contrasted_stands_beside_what_can() -> None:
     assert [m.method for m in result.maps] == ["grad-cam"]
     assert [f[1] for f in result.failures] == ["eigen-cam"]
     assert "use a method that knows its target" in result.failures[0][2]
+
+
+@pytest.mark.parametrize("name", [m.name for m in METHODS if not m.class_specific])
+def test_what_does_not_depend_on_the_class_does_not_depend_on_its_score(name: str) -> None:
+    toy = build(next(t for t in TOYS if (name, t) in PAIRS))
+    x = batch(toy)
+    plain, odds, probability = (
+        whylook.attribute(toy, x, name, 3, score=s, **CHEAP[name]) for s in ("logit", "margin", "probability")
+    )
+    assert torch.equal(plain, odds)
+    assert torch.equal(plain, probability)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_finer_cam_of_one_logit_compares_with_the_other_class(target: int) -> None:
+    toy = build("one-logit")
+    x = batch(toy)
+    finer, odds, alone = (
+        whylook.attribute(toy, x, "finer-cam", target, **own)
+        for own in ({}, {"score": "margin"}, {"gamma": 0.0})
+    )  # fmt: skip
+    torch.testing.assert_close(odds, finer)
+    torch.testing.assert_close(finer, 1.6 * alone)  # the other class's logit is the negative of this one's
