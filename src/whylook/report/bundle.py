@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import uuid
@@ -66,10 +67,10 @@ def save(
         raise _told(place, error) from error
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
     try:
+        stale = _earlier_figures(place) - set(figures)
         (place / RESULT).unlink(missing_ok=True)
-        for old in place.iterdir():
-            if _FIGURE.fullmatch(old.name) and old.name not in figures:
-                old.unlink()
+        for name in stale:
+            (place / name).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error
     _write_text(place / "report.html", page(sections if sections is not None else made, title))
@@ -83,6 +84,15 @@ def save(
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
     _write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
     return place
+
+
+def _earlier_figures(place: Path) -> set[str]:
+    """Figures that an earlier run says it wrote; what only looks like one may be somebody's own."""
+    try:
+        images = json.loads((place / RESULT).read_text("utf-8"))["images"]
+        return {i["figure"] for i in images if _FIGURE.fullmatch(i["figure"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def check_folder(folder: str | Path) -> None:
