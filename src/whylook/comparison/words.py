@@ -202,7 +202,8 @@ def fine_print(comparison: Comparison) -> list[str]:
         said.append(
             f"{made} comparisons were made and their p-values adjusted together by Holm. p is that of flipped signs, "
             f"exact up to {EXACT} units that differ and (b + 1) / (B + 1) of random patterns beyond; for hits, of "
-            f"McNemar's exact test; if models do not differ, either sign of a unit's difference is as likely. With fewer than {fewest} units no p could pass, and the words are “not assessable”."
+            "McNemar's exact test: if two models do not differ, either sign of a unit's difference is as likely. With "
+            f"fewer than {fewest} units no p could pass, and the words are “not assessable”."
         )
     said.append(
         "“Higher” is said only if, for every method, the interval excludes 0 and the adjusted p is below .05, all with "
