@@ -100,6 +100,7 @@ def compare(
             raise KeyboardInterrupt(f"What was measured is kept in {output}; run the command again to go on.") from None
     if made.taken_up:
         say(f"{made.taken_up} results were there from an earlier run, and were not measured again.")
+    say("Making the page; the maps of the pictures that it shows are drawn once more.")
     folder = made.save(output)
     if json:
         document(json_format.loads((folder / "compare.json").read_text("utf-8")))
