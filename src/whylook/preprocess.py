@@ -100,6 +100,16 @@ class Preprocess:
         ImageError
             If the picture is so thin that it would grow beyond `MAX_RESIZED` pixels before the crop.
         """
+        return self.normalize(self.unit(image))
+
+    def unit(self, image: Image) -> Tensor:
+        """Resize and crop only: float32 [channels, height, width] in [0, 1], RGB order; `normalize` is what follows.
+
+        Raises
+        ------
+        ImageError
+            As `apply`.
+        """
         import torch
 
         rows, columns = self._axes(image.height, image.width)
@@ -113,8 +123,7 @@ class Preprocess:
         values = self._resized(image, rows.resized, columns.resized)
         tensor = torch.from_numpy(self._cropped(values, rows, columns)).permute(2, 0, 1).contiguous()
         # 8-bit values are divided here, in torch, as torchvision does it: the last bit may differ elsewhere
-        unit = tensor.to(torch.float32).div(255) if tensor.dtype == torch.uint8 else tensor
-        return self.normalize(unit)
+        return tensor.to(torch.float32).div(255) if tensor.dtype == torch.uint8 else tensor
 
     def normalize(self, unit: Tensor) -> Tensor:
         """Bring values in [0, 1], float [..., channels, h, w] in RGB order, to the network's input space."""
