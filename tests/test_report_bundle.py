@@ -181,7 +181,7 @@ def test_keys_are_safe_and_distinct():
 
 def test_models_that_share_a_name_are_told_apart():
     first, second = made_up.explanation(models=("m",)), made_up.explanation(models=("m",))
-    other = replace(second, models={"m": replace(second.models["m"], fingerprint="other")})
+    other = replace(second, fingerprints={"m": "other"})
     content = manifest([first, first, other])
     assert [m["fingerprint"] for m in content["models"]] == ["f00d0", "other"]
     assert [m["model"] for m in content["maps"]] == [0] * 6 + [1] * 3

@@ -242,6 +242,7 @@ class Job:
             maps=tuple(maps),
             failures=tuple(failures),
             provenance=provenance(self.models, self.seed),
+            fingerprints={m.name: m.fingerprint for m in self.models},
         )
 
     def _map(

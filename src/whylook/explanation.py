@@ -125,6 +125,7 @@ class Explanation:
     maps : in order of model, method, target.
     failures : what could not be done and why: (model, method or "", sentence).
     provenance : what the bits depend on beside the versions: seed, devices, threads, platform.
+    fingerprints : of the weights that made the maps, by model name; empty where there is none to be had.
     """
 
     image: Image
@@ -133,6 +134,7 @@ class Explanation:
     maps: tuple[Map, ...]
     failures: tuple[tuple[str, str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Map]:
         return iter(self.maps)

@@ -85,7 +85,7 @@ def onnx_model(
         preprocess=preprocess,
         labels=found,
         head=head(outputs, None),
-        fingerprint=graph.fingerprint,
+        identity=graph.fingerprint,
         source=f"onnx:{path}",
         notes=tuple(n for n in ("Run by onnxruntime on the CPU.", preprocess.origin, *said, *notes) if n),
     )
