@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.engine.guard import reseed
 from whylook.engine.probe import Probe, probing
 from whylook.engine.targets import EveryLogit, Score, ScoreName
 from whylook.errors import Unsupported, UsageError
@@ -69,10 +70,9 @@ class Board:
         name = baseline if isinstance(baseline, str | int | float) else id(self._filling(baseline))
         key = (name, keep.shape, keep.dtype.str, blake2b(keep.tobytes(), digest_size=16).digest())
         if key not in self._answers:
-            # A network that draws numbers of its own draws the same for every question; `guarded` puts the state back.
-            torch.default_generator.manual_seed(self.seed)
-            if self._x.is_cuda:
-                torch.cuda.manual_seed(self.seed)
+            reseed(
+                self._x.device, self.seed
+            )  # a network that draws numbers of its own draws the same for every question
             parts = [self._probe.scores(self._filled(part, baseline)) for part in _pieces(keep)]
             self._answers[key] = torch.cat(parts).double().cpu()
         return self._answers[key], self._every.one_logit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -13,14 +14,13 @@ from torch import Tensor
 from whylook.ahead import ahead
 from whylook.auditing.conventions import Convention
 from whylook.auditing.views import views
+from whylook.engine.guard import reseed
 from whylook.engine.probe import probing
 from whylook.engine.targets import EveryLogit, Score
 from whylook.explainer import prepare
 from whylook.image import Image
 from whylook.models.model import Model
 from whylook.preprocess import Preprocess
-
-Logits = NDArray[np.float64]
 
 
 def answers(
@@ -30,22 +30,22 @@ def answers(
     *,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> Logits:
+) -> NDArray[np.float32]:
     """Logits of the network, guarded and in the probe's batches.
 
     Every picture is asked for by itself, so that its answers do not depend on the others.
 
     Parameters
     ----------
-    model : its network is asked; its own preprocessing only for where the network is.
-    images : the pictures.
+    model : its network is asked.
+    images : the pictures, at least one.
     conventions : how it is fed.
     seed : of the randomness a network may have of its own.
     progress : called with the number of evaluations done.
 
     Returns
     -------
-    float64 [conventions, pictures, views, classes]; a one-logit head has two classes.
+    float32 [conventions, pictures, views, classes]; a one-logit head has two classes.
 
     Raises
     ------
@@ -57,28 +57,23 @@ def answers(
     first = prepare(model, images[0])
     every = EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=first.device)
-    found: list[Logits] = []
-    score = cast(Score, every)
-    with probing(model.network, nobody, score, inputs=(first,), seed=seed, progress=progress) as probe:
-        for batch in ahead(lambda image: _inputs(image, conventions), images):
-            torch.default_generator.manual_seed(seed)  # networks that draw numbers draw the same for every picture
-            logits = probe.scores(batch.to(first)).double().cpu().numpy()
+    found: list[NDArray[np.float32]] = []
+    with probing(model.network, nobody, cast(Score, every), inputs=(first,), seed=seed, progress=progress) as probe:
+        for resized in ahead(lambda image: _resized(image, conventions), images):
+            reseed(first.device, seed)
+            batch = torch.cat([c.preprocess.normalize(resized[_shape(c.preprocess)]) for c in conventions])
+            logits = probe.scores(batch.to(first)).float().cpu().numpy()
             found.append(logits.reshape(len(conventions), -1, logits.shape[1]))
     return np.stack(found, 1)
 
 
-def _inputs(image: Image, conventions: Sequence[Convention]) -> Tensor:
-    """All inputs of one picture [conventions · views, c, h, w]; what is resized alike is resized once."""
-    resized: dict[Preprocess, Tensor] = {}
-    return torch.cat(list(_each(image, conventions, resized)))
+def _resized(image: Image, conventions: Sequence[Convention]) -> dict[Preprocess, Tensor]:
+    """Views [views, c, h, w] in [0, 1] of one picture, by how they are brought to size; each way once."""
+    ways = dict.fromkeys(_shape(c.preprocess) for c in conventions)
+    seen = views(image)
+    return {way: torch.stack([way.unit(view) for view in seen]) for way in ways}
 
 
-def _each(image: Image, conventions: Sequence[Convention], resized: dict[Preprocess, Tensor]) -> Iterator[Tensor]:
-    from dataclasses import replace
-
-    for convention in conventions:
-        p = convention.preprocess
-        shape = replace(p, mean=0.0, std=1.0, scale=1.0, channel_order="rgb", origin="")  # type: ignore[arg-type]
-        if shape not in resized:
-            resized[shape] = torch.stack([p.unit(view) for view in views(image)])
-        yield p.normalize(resized[shape])
+def _shape(p: Preprocess) -> Preprocess:
+    """What of a preprocessing comes before colors are changed."""
+    return replace(p, mean=0.0, std=1.0, scale=1.0, channel_order="rgb", origin="")  # type: ignore[arg-type]

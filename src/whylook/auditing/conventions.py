@@ -35,22 +35,22 @@ class Convention:
     name : what tables call it.
     preprocess : the same as data.
     kind : `color` (channel order, range, mean and std), `size` (crop, squash or pad) or `interpolation`.
-    declared : whether it is the model's own.
+    distance : how much of the declared convention it changes: 0 nothing, 1 only the channel order (or the polarity),
+        2 only the range, 3 both.
     """
 
     name: str
     preprocess: Preprocess
     kind: str = "color"
-    declared: bool = False
+    distance: int = 0
 
 
 def colors(declared: Preprocess) -> list[Convention]:
     """The declared convention, then the plausible others that differ from it in channel order, range, mean or std."""
-    own = Convention(_named(declared), declared, declared=True)
-    found = [own]
+    found = [Convention(_named(declared), declared)]
     for name, preprocess in _colors(declared):
         if not any(alike(preprocess, other.preprocess) for other in found):
-            found.append(Convention(name, preprocess))
+            found.append(Convention(name, preprocess, distance=_distance(preprocess, declared)))
     return found
 
 
@@ -90,6 +90,14 @@ def inverted(preprocess: Preprocess) -> Preprocess:
         fill=tuple(1 - f for f in preprocess.fill),
         scale=-preprocess.scale,
     )
+
+
+def _distance(one: Preprocess, other: Preprocess) -> int:
+    """1 for another channel order or polarity, 2 for another range."""
+    turned = one.channel_order != other.channel_order or (one.scale < 0) != (other.scale < 0)
+    if (one.scale < 0) != (other.scale < 0):
+        other = inverted(other)
+    return turned + 2 * (not alike(replace(one, channel_order="rgb"), replace(other, channel_order="rgb")))
 
 
 def _colors(declared: Preprocess) -> Iterator[tuple[str, Preprocess]]:

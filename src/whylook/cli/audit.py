@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from whylook.cli.explain import Problem, finish, read_models, read_pictures
+from whylook.cli.explain import Problem, finish, read_models, read_pictures, told
 from whylook.cli.own import NONE, OWN, Flag, OwnNetwork
-from whylook.cli.terminal import document, out, progress_bar, table
-from whylook.errors import UsageError
+from whylook.cli.terminal import document, out, progress_bar, say, table
+from whylook.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whylook.auditing.audit import Audit
+    from whylook.image import Image
+    from whylook.models.model import Model
 
 
 def audit(
@@ -21,7 +25,7 @@ def audit(
     /,
     *,
     labels: Path | None = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-audit"),
     window: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -29,20 +33,21 @@ def audit(
     class_names: Annotated[Path | None, Parameter(group=OWN)] = None,
     network: OwnNetwork = NONE,
 ) -> int:
-    """Say whether a model is fed the way it was trained: MODEL PHOTO…
+    """Is a model fed the way it was trained? whylook audit MODEL PHOTO…
 
-    The pictures are run through the plausible input conventions (RGB or BGR, range, mean and std, crop,
-    interpolation). With the right classes (--labels) accuracy decides; without them, how sure and how steady the
-    answers are, in ways that do not depend on the input's scale.
+    Pictures are run through the plausible input conventions: RGB or BGR, range, mean and std; for gray networks also
+    white for black. With their right classes (--labels) conventions are compared by accuracy; without, by how clearly
+    views of a picture answer alike, in units that do not grow with the input's scale. Give 12 pictures or more, of
+    several classes. Writes audit.html and audit.json.
 
     Parameters
     ----------
     model_and_photos : list[str]
-        A model's name, as for explain -m, and the pictures; with --arch and --checkpoint, pictures only.
+        A model's name, as for explain -m, then the pictures; with --arch and --checkpoint, the pictures only.
     labels : Path | None
-        CSV of two columns, picture (its file name) and right class (index or label).
-    output : Path | None
-        Folder for audit.html and audit.json.
+        The right classes: a CSV of two columns, picture (its file name) and class (index or label).
+    output : Path
+        Folder for the results.
     window : str | None
         LO,HI: the raw values of a 16-bit or float picture that become black and white.
     seed : int
@@ -55,38 +60,63 @@ def audit(
         Names of the classes: a text file, one per line, or a JSON list.
     """
     from whylook.auditing.audit import audit as run
+    from whylook.auditing.truth import read_truth
+    from whylook.report.bundle import check_folder
 
     own = network.given() | ({} if class_names is None else {"labels": class_names})
     names, photos = ([], model_and_photos) if own else (model_and_photos[:1], model_and_photos[1:])
     if not photos:
-        raise UsageError("An audit needs a model and pictures: whylook audit MODEL PHOTO…")
+        raise UsageError("An audit needs a model and pictures: whylook audit MODEL PHOTO….")
+    check_folder(output)
     problems: list[Problem] = []
     pictures = read_pictures(photos, window, problems)
     models = read_models(names, own, device, problems) if pictures else []
-    if not pictures or not models:
+    pictures = [p for p in pictures if models and feeds(models[0], p, problems)]
+    if not pictures:
+        if json:
+            document({"schema": "whylook-audit/1", "failures": [{"what": w, "reason": r} for w, r in told(problems)]})
         return finish(problems)
+    truth = None if labels is None else read_truth(labels, [p.source or p.name for p in pictures])
     with progress_bar("Auditing") as progress:
-        found = run(models[0], pictures, seed=seed, progress=progress)
+        found = run(models[0], pictures, truth, seed=seed, progress=progress)
+    folder = found.save(output, told(problems))
     if json:
-        document({})
+        document(found.as_dict(told(problems)))
     else:
         show(found)
-    return finish(problems)
+        out(f"Written to {folder}: audit.html (open it in a browser), audit.json")
+    return 6 if problems else 0
+
+
+def feeds(model: Model, picture: Image, problems: list[Problem]) -> bool:
+    """Whether a picture can be fed; one that cannot becomes one of `problems`."""
+    try:
+        model.preprocess.check(picture)
+    except ImageError as error:
+        problems.append(Problem(picture.source or picture.name, error))
+        say(str(error))
+        return False
+    return True
 
 
 def show(found: Audit) -> None:
-    """Print the verdict and the table."""
-    out(f"{found.model.name}: {found.decision.words}\n")
-    rows = []
-    for i in sorted(range(len(found.conventions)), key=lambda i: -found.evidence[i].margin.mean()):
-        c, e, k = found.conventions[i], found.evidence[i], found.decision.comparisons[i]
-        rows.append(
-            (
-                c.name + (" (declared)" if c.declared else ""),
-                f"{e.margin.mean():.2f}",
-                f"{e.agreement.mean():.0%}",
-                "" if k is None else f"{k.difference.value:+.2f}",
-                "" if k is None else f"{k.p_holm:.2g}",
-            )
-        )
-    table("Conventions", ("convention", "evidence", "agreement", "less declared", "Holm p"), rows)
+    """Print the verdict, the tables and the remedy."""
+    from whylook.auditing import words
+
+    out(words.verdict(found))
+    if said := words.same(found):
+        out(said)
+    if found.remedy is not None:
+        out(f"\nTo feed it so:\n  {found.remedy.options}\nin Python:\n  preprocess={found.remedy.python}")
+        out("in a model.toml:\n  " + found.remedy.toml.replace("\n", "\n  "))
+    out("")
+    _print(
+        "Conventions, best first", words.columns(found), [words.cells(r, words.mark(found, r)) for r in found.ranked]
+    )
+    shown = [words.cells(r, "as above" if r.versus is None else "") for r in found.variants]
+    _print("Size and interpolation, around the best", words.columns(found, "less the first"), shown)
+    out(f"{words.EVIDENCE}\n{words.NOT_JUDGED}\n{words.cost(found)}")
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table(title, columns, rows)

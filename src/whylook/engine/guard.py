@@ -24,6 +24,14 @@ def modules_of(network: nn.Module) -> list[nn.Module]:
     return list(found.values())
 
 
+def reseed(device: torch.device, seed: int) -> None:
+    """Begin the random numbers of the CPU and of `device` anew; inside `guarded`, which puts the state back."""
+    torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would seed every other device, too
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
     """Run the body with `network` in eval mode, its parameters frozen and its randomness seeded; put everything back.
@@ -58,10 +66,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
             if b is not None
         ]
         try:
-            torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would seed every other device, too
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+            reseed(device, seed)
             # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
             torch.backends.mha.set_fastpath_enabled(False)
             if any(training):

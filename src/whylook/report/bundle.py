@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,29 @@ def save(
     }
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
     _write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
+    return place
+
+
+def write_texts(folder: str | Path, texts: Mapping[str, str]) -> Path:
+    """Write text files into `folder`, made where it does not exist; each is whole or not there, the last is written last.
+
+    Returns
+    -------
+    The folder.
+
+    Raises
+    ------
+    WhylookError
+        If the folder cannot be made or written to.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / list(texts)[-1]).unlink(missing_ok=True)
+    except OSError as error:
+        raise _told(place, error) from error
+    for name, text in texts.items():
+        _write_text(place / name, text)
     return place
 
 

@@ -1,0 +1,62 @@
+"""Sentences and table cells of an audit, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whylook.auditing.decision import told
+
+if TYPE_CHECKING:
+    from whylook.auditing.audit import Audit, Row
+
+EVIDENCE = (
+    "Evidence: how far the class that a picture's other views name stands out in a view, in standard deviations over "
+    "the classes, once the mean answer to all pictures is taken off. Agreement: share of the changed views (mirrored, "
+    "four corners) whose first class is that of the picture as it is."
+)
+NOT_JUDGED = (
+    "Shown, not judged: what a crop leaves of a picture changes the evidence, whatever the network was trained with."
+)
+
+
+def columns(audit: Audit, against: str = "less declared") -> tuple[str, ...]:
+    """Headings of the table of conventions."""
+    accuracy = () if audit.truth is None else ("accuracy",)
+    return ("convention", *accuracy, "evidence", "agreement", against)
+
+
+def cells(row: Row, mark: str = "") -> tuple[str, ...]:
+    """One line of the table; `mark` says what the convention is."""
+    accuracy = () if row.hits is None else (f"{row.hits.mean():.1%}",)
+    versus = "" if row.versus is None else told(row.versus, hits=row.hits is not None)
+    name = f"{row.convention.name} ({mark})" if mark else row.convention.name
+    return (name, *accuracy, f"{row.evidence.clear.mean():.2f}", f"{row.evidence.agreement.mean():.0%}", versus)
+
+
+def mark(audit: Audit, row: Row) -> str:
+    """`declared`, `better supported`, `ahead`, or nothing."""
+    if row is audit.declared:
+        return "declared"
+    if row is audit.named:
+        return "better supported" if audit.decision.kind == "other" else "ahead"
+    return ""
+
+
+def verdict(audit: Audit) -> str:
+    """The sentence that comes first."""
+    sentence = f"{audit.model.name}: {audit.decision.words}"
+    if audit.decision.kind == "declared":
+        sentence += f" ({audit.declared.convention.name}; {len(audit.images)} pictures)"
+    return f"{sentence}."
+
+
+def same(audit: Audit) -> str:
+    """What these pictures cannot tell apart, or nothing."""
+    if not audit.decision.same:
+        return ""
+    return f"These pictures do not tell it from: {'; '.join(audit.decision.same)}."
+
+
+def cost(audit: Audit) -> str:
+    """What it took."""
+    return f"{audit.forwards:,} forward passes, {audit.seconds:.0f} s."
