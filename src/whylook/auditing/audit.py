@@ -25,6 +25,7 @@ from whylook.models.model import Model
 from whylook.statistics import Comparison, compare
 
 Progress = Callable[[int, int, str], None]
+RESULT = "audit.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +116,14 @@ class Audit:
         WhylookError
             If the folder cannot be written to.
         """
-        from whylook.report.bundle import write_texts
+        from whylook.report.bundle import make_folder, write_text
         from whylook.report.manifest import to_json
 
-        texts = {"audit.html": self.html(problems), "audit.json": to_json(self.as_dict(problems))}
-        return write_texts(folder, texts)
+        place = Path(folder)
+        make_folder(place, RESULT)
+        write_text(place / "audit.html", self.html(problems))
+        write_text(place / RESULT, to_json(self.as_dict(problems)))
+        return place
 
 
 def audit(
@@ -173,7 +177,8 @@ def audit(
     decision = decide([_candidate(row) for row in rows], hits=truth is not None, seed=seed)
     rows = [replace(row, versus=c) for row, c in zip(rows, decision.comparisons, strict=True)]
     around = rows[decision.named if decision.kind == "other" else 0]
-    ways = [c for c in (*sizes(around.convention)[1:], *interpolations(around.convention)[1:]) if _feeds(c, pictures)]
+    tried = (*sizes(around.convention)[1:], *interpolations(around.convention)[1:])
+    ways = [c for c in tried if _feeds(c, pictures) and _differs(c, around.convention, pictures)]
     base = replace(around, versus=None)
     variants = [base, *(_versus(row, base, seed) for row in run.rows(ways, "size and interpolation"))]
     wanted = rows[decision.named].convention.preprocess
@@ -249,3 +254,9 @@ def _feeds(convention: Convention, images: Sequence[Image]) -> bool:
     except ImageError:
         return False
     return True
+
+
+def _differs(one: Convention, other: Convention, images: Sequence[Image]) -> bool:
+    """Whether any picture is brought to size in another way; squares are squashed and padded into the same."""
+    a, b = one.preprocess, other.preprocess
+    return a.interpolation != b.interpolation or any(a.geometry(i) != b.geometry(i) for i in images)

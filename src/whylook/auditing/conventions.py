@@ -50,7 +50,7 @@ def colors(declared: Preprocess) -> list[Convention]:
     found = [Convention(_named(declared), declared)]
     for name, preprocess in _colors(declared):
         if not any(alike(preprocess, other.preprocess) for other in found):
-            found.append(Convention(name, preprocess, distance=_distance(preprocess, declared)))
+            found.append(Convention(name, preprocess, distance=distance(preprocess, declared)))
     return found
 
 
@@ -82,6 +82,14 @@ def alike(one: Preprocess, other: Preprocess) -> bool:
     return all(abs(a - b) <= _CLOSE * max(abs(a), abs(b)) and abs(m - n) <= _CLOSE for (a, m), (b, n) in pairs)
 
 
+def distance(one: Preprocess, other: Preprocess) -> int:
+    """How much two colors differ: 1 for channel order or polarity, 2 for range, mean or std, 3 for both; 0 for neither."""
+    turned = one.channel_order != other.channel_order or (one.scale < 0) != (other.scale < 0)
+    if (one.scale < 0) != (other.scale < 0):
+        other = inverted(other)
+    return turned + 2 * (not alike(replace(one, channel_order="rgb"), replace(other, channel_order="rgb")))
+
+
 def inverted(preprocess: Preprocess) -> Preprocess:
     """The same fed white for black: a negative factor, and the means as far from white as they were from black."""
     return replace(
@@ -90,14 +98,6 @@ def inverted(preprocess: Preprocess) -> Preprocess:
         fill=tuple(1 - f for f in preprocess.fill),
         scale=-preprocess.scale,
     )
-
-
-def _distance(one: Preprocess, other: Preprocess) -> int:
-    """1 for another channel order or polarity, 2 for another range."""
-    turned = one.channel_order != other.channel_order or (one.scale < 0) != (other.scale < 0)
-    if (one.scale < 0) != (other.scale < 0):
-        other = inverted(other)
-    return turned + 2 * (not alike(replace(one, channel_order="rgb"), replace(other, channel_order="rgb")))
 
 
 def _colors(declared: Preprocess) -> Iterator[tuple[str, Preprocess]]:

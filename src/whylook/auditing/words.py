@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whylook.auditing.decision import told
+from whylook.auditing.decision import CHANGED, LEAD, told
 
 if TYPE_CHECKING:
     from whylook.auditing.audit import Audit, Row
@@ -60,3 +60,21 @@ def same(audit: Audit) -> str:
 def cost(audit: Audit) -> str:
     """What it took."""
     return f"{audit.forwards:,} forward passes, {audit.seconds:.0f} s."
+
+
+def fine_print(audit: Audit) -> list[str]:
+    """What the numbers are, and how they were decided upon."""
+    judged = (
+        "Conventions are compared by accuracy; p is of McNemar's exact test."
+        if audit.truth is not None
+        else "Conventions are compared by evidence; p is of sign flips of the paired differences."
+    )
+    return [
+        f"Declared: {audit.declared.convention.preprocess.describe()}",
+        EVIDENCE,
+        f"{judged} All p are adjusted by Holm for {len(audit.rows) - 1} comparisons.",
+        f"Another convention is called better supported where its p is below .05, its interval excludes 0, it changes the "
+        f"first class of at least {CHANGED:.0%} of the pictures"
+        + ("." if audit.truth is not None else f", and its lead is at least {LEAD:.0%} of its evidence."),
+        "A convention that is not among those tried cannot be named; the nearest one may be.",
+    ]

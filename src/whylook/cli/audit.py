@@ -45,7 +45,7 @@ def audit(
     model_and_photos : list[str]
         A model's name, as for explain -m, then the pictures; with --arch and --checkpoint, the pictures only.
     labels : Path | None
-        The right classes: a CSV of two columns, picture (its file name) and class (index or label).
+        The right classes: a CSV with the columns file (path or file name) and label (index or name).
     output : Path
         Folder for the results.
     window : str | None

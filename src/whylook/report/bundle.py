@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -60,19 +60,15 @@ def save(
     """
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _told(place, error) from error
+    make_folder(place, RESULT)
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
     try:
-        (place / RESULT).unlink(missing_ok=True)
         for old in place.iterdir():
             if _FIGURE.fullmatch(old.name) and old.name not in figures:
                 old.unlink()
     except OSError as error:
         raise _told(place, error) from error
-    _write_text(place / "report.html", page(sections if sections is not None else made, title))
+    write_text(place / "report.html", page(sections if sections is not None else made, title))
     for name, explanation in zip(figures, made, strict=True):
         _write(place / name, partial(_png, explanation))
     arrays = {
@@ -81,31 +77,23 @@ def save(
         for m, key in zip(explanation.maps, names, strict=True)
     }
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    _write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
+    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
     return place
 
 
-def write_texts(folder: str | Path, texts: Mapping[str, str]) -> Path:
-    """Write text files into `folder`, made where it does not exist; each is whole or not there, the last is written last.
-
-    Returns
-    -------
-    The folder.
+def make_folder(place: Path, result: str) -> None:
+    """Make a folder for results, and take away the file `result`, which says that it is whole.
 
     Raises
     ------
     WhylookError
         If the folder cannot be made or written to.
     """
-    place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        (place / list(texts)[-1]).unlink(missing_ok=True)
+        (place / result).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error
-    for name, text in texts.items():
-        _write_text(place / name, text)
-    return place
 
 
 def check_folder(folder: str | Path) -> None:
@@ -140,7 +128,8 @@ def _archive(stream: BinaryIO, arrays: dict[str, Any]) -> None:
     np.savez_compressed(stream, **arrays)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; a failure is a `WhylookError` that names it."""
     _write(path, lambda stream: stream.write(text.encode("utf-8")))
 
 
