@@ -101,27 +101,28 @@ def inverted(preprocess: Preprocess) -> Preprocess:
 
 
 def _colors(declared: Preprocess) -> Iterator[tuple[str, Preprocess]]:
-    gray = declared.channels == 1
-    for name, mean, std, scale, swapped in _GRAY if gray else _COLOR:
-        fields = {"mean": _for(declared, mean), "std": _for(declared, std), "scale": scale}
-        plain = replace(declared, **fields, channel_order="rgb", origin="")
-        if gray:
-            plain = replace(plain, fill=(0.0,))
+    upright = inverted(declared) if declared.scale < 0 else declared
+    for name, mean, std, scale, swapped in _GRAY if declared.channels == 1 else _COLOR:
+        plain = replace(
+            upright, mean=_for(declared, mean), std=_for(declared, std), scale=scale, channel_order="rgb", origin=""
+        )
+        if declared.channels == 1:
             yield name, plain
             yield f"{name}, inverted", inverted(plain)
         else:
             yield f"RGB, {name}", plain
             if swapped:
                 yield f"BGR, {name}", replace(plain, channel_order="bgr")
-    if gray:
-        yield "the declared, inverted", inverted(replace(declared, origin=""))
+    if declared.channels == 1:
+        yield f"the declared, {'' if upright is declared else 'not '}inverted", inverted(replace(declared, origin=""))
+    elif declared.channel_order == "rgb":
+        yield "BGR, the declared values", replace(declared, channel_order="bgr", origin="")
     else:
-        other = "rgb" if declared.channel_order == "bgr" else "bgr"
-        yield f"{other.upper()}, the declared values", replace(declared, channel_order=other, origin="")
+        yield "RGB, the declared values", replace(declared, channel_order="rgb", origin="")
 
 
 def _named(declared: Preprocess) -> str:
-    for name, preprocess in _colors(replace(declared, mean=0.5, std=0.5, scale=1.0)):
+    for name, preprocess in _colors(declared):
         if "the declared" not in name and alike(preprocess, declared):
             return name
     mean, std = (" ".join(f"{v:.3g}" for v in values) for values in (declared.mean, declared.std))

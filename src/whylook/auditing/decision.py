@@ -92,9 +92,9 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
         best = max(better, key=lambda i: candidates[i].mean)
         tied = [i for i in better if not _leads(candidates[best], candidates[i], hits=hits)]
         named = min(tied, key=lambda i: (candidates[i].distance, -candidates[i].mean))
-        why = _one_class(candidates[named])
-        if why and not hits:
-            return Decision("not assessable", f"{NOT_ASSESSABLE} ({why})", named, comparisons)
+        one_class = None if hits else _one_class(candidates[named])
+        if one_class:
+            return Decision("not assessable", f"{NOT_ASSESSABLE} ({one_class})", named, comparisons)
         words = f"{OTHER}: {candidates[named].name} ({told(made[named - 1], hits=hits)}"
         words += f"; {_changes(candidates[named], declared)} of {n} first classes change)"
         return Decision("other", words, named, comparisons, _names(candidates, tied, named))
@@ -109,12 +109,21 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
 
 def told(c: Comparison, *, hits: bool) -> str:
     """How much more than the declared convention, with interval and adjusted p."""
+    return f"{difference(c, hits=hits)}, Holm p = {p_value(c)}"
+
+
+def difference(c: Comparison, *, hits: bool) -> str:
+    """How much more than the declared convention, with its interval; hits in percentage points."""
     d, factor = c.difference, 100 if hits else 1
     unit, digits = (" points", ".0f") if hits else ("", ".2f")
     ends = [] if d.low is None or d.high is None else [f"{factor * v:+{digits}}" for v in (d.low, d.high)]
     interval = f" [{', '.join(ends)}]" if ends else ""
-    p = "" if c.p_holm is None else f", Holm p = {c.p_holm:.2g}"
-    return f"{factor * d.value:+{digits}}{unit}{interval}{p}".replace("-", "−")
+    return f"{factor * d.value:+{digits}}{unit}{interval}".replace("-", "−")
+
+
+def p_value(c: Comparison) -> str:
+    """The adjusted p, or nothing where it was not adjusted."""
+    return "" if c.p_holm is None else f"{c.p_holm:.2g}"
 
 
 def _higher(c: Comparison) -> bool:

@@ -30,7 +30,8 @@ class Evidence:
     @property
     def top(self) -> NDArray[np.intp]:
         """First class of each picture as it is."""
-        return self.logits.argmax(1)
+        first: NDArray[np.intp] = self.logits.argmax(1)
+        return first
 
 
 def evidence(logits: NDArray[np.float32]) -> Evidence:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whylook.auditing import words
-from whylook.auditing.decision import told
+from whylook.auditing.decision import difference, p_value
 from whylook.draw import shrunk
 from whylook.explainer import prepare
 from whylook.report.page import asset, csp_hash
@@ -87,7 +87,8 @@ def _conventions(audit: Audit) -> str:
     ticks = f'<span class="ticks"><span>{number(low)}</span><span>{number(high)}</span></span>'
     head = (
         f'<div class="line head"><span class="name">convention, best first</span><span class="plot">{ticks}</span>'
-        f'<span class="value">{of}</span><span class="versus">less the declared [95 % interval], Holm p</span></div>'
+        f'<span class="value">{of}</span><span class="versus">less the declared [95 % interval]</span>'
+        '<span class="p">Holm p</span></div>'
     )
     lines = "".join(_line(audit, row, low, high) for row in rows)
     which = "right or wrong" if audit.truth is not None else "evidence"
@@ -101,13 +102,14 @@ def _line(audit: Audit, row: Row, low: float, high: float) -> str:
     mark = words.mark(audit, row)
     tag = f' <span class="tag{"" if mark == "declared" else " better"}">{mark}</span>' if mark else ""
     hits = row.hits is not None
-    versus = "" if row.versus is None else told(row.versus, hits=hits)
+    versus, p = ("", "") if row.versus is None else (difference(row.versus, hits=hits), p_value(row.versus))
     mean = float(row.values.mean())
     value = f"{mean:.0%}" if hits else f"{mean:.2f}"
     return (
         f'<div class="line{" marked" if mark else ""}"><span class="name">{_safe(row.convention.name)}{tag}</span>'
         f'<span class="plot">{_dots(row, float(audit.declared.values.mean()), low, high)}</span>'
-        f'<span class="value number">{value}</span><span class="versus number">{_safe(versus)}</span></div>'
+        f'<span class="value number">{value}</span><span class="versus number">{_safe(versus)}</span>'
+        f'<span class="p number">{p}</span></div>'
     )
 
 
@@ -213,11 +215,11 @@ def _probabilities(audit: Audit, row: Row) -> NDArray[np.float32]:
 
 
 def _variants(audit: Audit) -> str:
-    columns = words.columns(audit, "less the first [95 % interval]")
+    columns = words.columns(audit, "less the first [95 % interval]", p=False)
     head = "".join(f'<th scope="col"{_flush(i)}>{c}</th>' for i, c in enumerate(columns))
     rows = []
     for row in audit.variants:
-        cells = words.cells(row, "as above" if row.versus is None else "")
+        cells = words.cells(row, "as above" if row.versus is None else "", p=False)
         first = f'<th scope="row">{_safe(cells[0])}</th>'
         others = "".join(f'<td class="number">{_safe(cell)}</td>' for cell in cells[1:])
         rows.append(f"<tr>{first}{others}</tr>")

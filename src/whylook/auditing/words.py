@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whylook.auditing.decision import CHANGED, LEAD, told
+from whylook.auditing.decision import CHANGED, LEAD, difference, p_value
 
 if TYPE_CHECKING:
     from whylook.auditing.audit import Audit, Row
@@ -19,18 +19,21 @@ NOT_JUDGED = (
 )
 
 
-def columns(audit: Audit, against: str = "less declared") -> tuple[str, ...]:
+def columns(audit: Audit, against: str = "less declared", *, p: bool = True) -> tuple[str, ...]:
     """Headings of the table of conventions."""
     accuracy = () if audit.truth is None else ("accuracy",)
-    return ("convention", *accuracy, "evidence", "agreement", against)
+    return ("convention", *accuracy, "evidence", "agreement", against, *(["Holm p"] if p else []))
 
 
-def cells(row: Row, mark: str = "") -> tuple[str, ...]:
+def cells(row: Row, mark: str = "", *, p: bool = True) -> tuple[str, ...]:
     """One line of the table; `mark` says what the convention is."""
     accuracy = () if row.hits is None else (f"{row.hits.mean():.1%}",)
-    versus = "" if row.versus is None else told(row.versus, hits=row.hits is not None)
+    versus = (
+        ("", "") if row.versus is None else (difference(row.versus, hits=row.hits is not None), p_value(row.versus))
+    )
     name = f"{row.convention.name} ({mark})" if mark else row.convention.name
-    return (name, *accuracy, f"{row.evidence.clear.mean():.2f}", f"{row.evidence.agreement.mean():.0%}", versus)
+    means = (f"{row.evidence.clear.mean():.2f}", f"{row.evidence.agreement.mean():.0%}")
+    return (name, *accuracy, *means, *(versus if p else versus[:1]))
 
 
 def mark(audit: Audit, row: Row) -> str:

@@ -13,8 +13,6 @@ from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from whylook.auditing.audit import Audit
     from whylook.image import Image
     from whylook.models.model import Model
@@ -110,13 +108,7 @@ def show(found: Audit) -> None:
         out(f"\nTo feed it so:\n  {found.remedy.options}\nin Python:\n  preprocess={found.remedy.python}")
         out("in a model.toml:\n  " + found.remedy.toml.replace("\n", "\n  "))
     out("")
-    _print(
-        "Conventions, best first", words.columns(found), [words.cells(r, words.mark(found, r)) for r in found.ranked]
-    )
-    shown = [words.cells(r, "as above" if r.versus is None else "") for r in found.variants]
-    _print("Size and interpolation, around the best", words.columns(found, "less the first"), shown)
+    table("Conventions, best first", words.columns(found), [words.cells(r, words.mark(found, r)) for r in found.ranked])
+    shown = [words.cells(r, "as above" if r.versus is None else "", p=False) for r in found.variants]
+    table("Size and interpolation, around the best", words.columns(found, "less the first", p=False), shown)
     out(f"{words.EVIDENCE}\n{words.NOT_JUDGED}\n{words.cost(found)}")
-
-
-def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table(title, columns, rows)
