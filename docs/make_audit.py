@@ -36,6 +36,7 @@ WIDTHS = {"mobilenetv1_075_same": (0.75, 192), "mobilenetv1_050_same": (0.5, 160
 
 
 def real_networks(folder: Path) -> Iterator[Model]:
+    """The four real networks, rightly fed."""
     for name, (arch, options) in NETWORKS.items():
         yield load_model(arch, checkpoint=folder / "weights" / f"{name}.safetensors", name=name, **options)
     from safetensors.torch import load_file
@@ -77,6 +78,7 @@ class Measured:
 
 
 def told(kinds: Sequence[str], names: Sequence[str], right: str) -> str:
+    """How often another convention was called better supported, and the right one by name."""
     count, n = Counter(kinds), len(kinds)
     caught = count["other"]
     named = sum(k == "other" and name == right for k, name in zip(kinds, names, strict=True))
@@ -84,6 +86,7 @@ def told(kinds: Sequence[str], names: Sequence[str], right: str) -> str:
 
 
 def real(folder: Path, photos: Sequence[Path]) -> str:
+    """Table of the real networks, each declared to be fed in every way."""
     pictures = [load_image(p) for p in photos]
     rng, lines = np.random.default_rng(0), []
     draws = [np.sort(rng.choice(len(pictures), FEW, replace=False)) for _ in range(DRAWS)]
@@ -105,6 +108,7 @@ def real(folder: Path, photos: Sequence[Path]) -> str:
 
 
 def phantoms(sets: int = 20, single: int = 60) -> str:
+    """Table of the embedded networks, on disjoint sets of pictures."""
     drawn = list(dataset("clean", sets * SET))
     pictures = [load_image(p.pixels) for p in drawn]
     labels = np.array([p.label for p in drawn])
@@ -139,6 +143,7 @@ def phantoms(sets: int = 20, single: int = 60) -> str:
 
 
 def main() -> None:
+    """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real", nargs="?", type=Path)
     parser.add_argument("--photos", type=Path, action="append", default=[])
@@ -149,7 +154,8 @@ def main() -> None:
         text = f"{real(given.real, own)}\n{text}"
         for folder in given.photos:
             more = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png"))
-            text += f"\nWith {len(more)} further photos, chosen by nobody for their answers:\n\n{real(given.real, [*own, *more])}"
+            text += f"\nWith {len(more)} further photos, chosen by nobody for their answers:\n\n"
+            text += real(given.real, [*own, *more])
     write_between(text, PAGE)
 
 

@@ -85,7 +85,8 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
     n, m = len(declared.values), len(made)
     if not assessable(n, m):
         pictures = "picture" if n == 1 else "pictures"
-        why = f"{n} {pictures}; with {m} comparisons {fewest_units(m)} are the fewest"
+        made_of = "comparison" if m == 1 else "comparisons"
+        why = f"{n} {pictures}; with {m} {made_of} {fewest_units(m)} are the fewest"
         return Decision("not assessable", f"{NOT_ASSESSABLE} ({why})", 0, comparisons)
     better = [i for i, c in enumerate(made, 1) if _higher(c) and _matters(candidates[i], declared, hits=hits)]
     if better:
