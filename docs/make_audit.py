@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -102,12 +103,19 @@ def real(folder: Path, photos: Sequence[Path]) -> str:
                 f"| {seen.name} | {convention.name}{mark} | {seen.changed(i):.0%} | {verdict} "
                 f"| {told([d.kind for d, _ in made], [n for _, n in made], right)} |\n"
             )
-        print(model.name, flush=True)
-    head = f"| network | declared | other first class | all {len(pictures)} photos | another convention, {DRAWS} draws of {FEW} photos |\n"
+        sys.stderr.write(f"{model.name}\n")
+    columns = (
+        "network",
+        "declared",
+        "other first class",
+        f"all {len(pictures)} photos",
+        f"{DRAWS} draws of {FEW}: caught",
+    )
+    head = f"| {' | '.join(columns)} |\n"
     return head + "| --- | --- | --- | --- | --- |\n" + "".join(lines)
 
 
-def phantoms(sets: int = 20, single: int = 60) -> str:
+def phantoms(sets: int = 10, single: int = 30) -> str:
     """Table of the embedded networks, on disjoint sets of pictures."""
     drawn = list(dataset("clean", sets * SET))
     pictures = [load_image(p.pixels) for p in drawn]
@@ -129,9 +137,10 @@ def phantoms(sets: int = 20, single: int = 60) -> str:
             f"| {sum(k == 'other' for k in wrong) / len(wrong):.0%}; "
             f"not assessable {sum(k == 'not assessable' for k in wrong) / len(wrong):.0%} |\n"
         )
-        print(name, flush=True)
+        sys.stderr.write(f"{name}\n")
     rate = wilson(alarms, total)
-    head = f"| network | rightly fed: false alarms / not assessable, sets of {SET} | wrongly fed, {len(seen.conventions) - 1} ways |\n"
+    columns = ("network", "rightly fed: false alarms / not assessable", "wrongly fed (all ways): caught")
+    head = f"| {' | '.join(columns)} |\n"
     return (
         head
         + "| --- | --- | --- |\n"
