@@ -305,6 +305,8 @@ def test_what_only_labels_can_tell_is_caught_with_labels_only() -> None:
 def test_what_is_asked_for_wrongly_is_said() -> None:
     with pytest.raises(UsageError, match="needs pictures"):
         whylook.audit("phantom:vgg", [])
+    with pytest.raises(UsageError, match="seed must be"):
+        whylook.audit("phantom:vgg", list(films(2)), seed=-1)
     with pytest.raises(UsageError, match="one right class for each"):
         whylook.audit("phantom:vgg", list(films(2)), [1])
     with pytest.raises(UsageError, match="Class 7 does not exist"):

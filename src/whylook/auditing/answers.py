@@ -14,7 +14,8 @@ from torch import Tensor
 from whylook.ahead import ahead
 from whylook.auditing.conventions import Convention
 from whylook.auditing.views import views
-from whylook.engine.guard import reseed
+from whylook.engine.company import mixes_rows
+from whylook.engine.generators import seed_all
 from whylook.engine.probe import probing
 from whylook.engine.targets import EveryLogit, Score
 from whylook.explainer import prepare
@@ -58,9 +59,12 @@ def answers(
     every = EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=first.device)
     found: list[NDArray[np.float32]] = []
-    with probing(model.network, nobody, cast(Score, every), inputs=(first,), seed=seed, progress=progress) as probe:
+    single = mixes_rows(model.network, (first,))
+    with probing(
+        model.network, nobody, cast(Score, every), single=single, inputs=(first,), seed=seed, progress=progress
+    ) as probe:
         for resized in ahead(lambda image: _resized(image, conventions), images):
-            reseed(first.device, seed)
+            seed_all(first.device, seed)
             batch = torch.cat([c.preprocess.normalize(resized[_shape(c.preprocess)]) for c in conventions])
             logits = probe.scores(batch.to(first)).float().cpu().numpy()
             found.append(logits.reshape(len(conventions), -1, logits.shape[1]))

@@ -22,6 +22,7 @@ from whylook.errors import ImageError, UsageError
 from whylook.explainer import class_index, load_models
 from whylook.image import Image, load_image
 from whylook.models.model import Model
+from whylook.parameters import check_seed
 from whylook.statistics import Comparison, compare
 
 Progress = Callable[[int, int, str], None]
@@ -159,10 +160,11 @@ def audit(
     ImageError, ModelError
         For a picture or model that cannot be read, or a picture too thin to be fed.
     UsageError
-        If there is no picture, labels are not one per picture, or a class does not exist.
+        If there is no picture, labels are not one per picture, a class does not exist, or the seed is none.
     Unsupported
         If the network does not answer with class scores.
     """
+    check_seed(seed)
     begun = perf_counter()
     loaded = load_models([model], device)[0]
     pictures = all_ahead(load_image, list(images) if isinstance(images, list | tuple) else [images])

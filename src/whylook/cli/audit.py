@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from whylook.cli.explain import Problem, finish, read_models, read_pictures, told
-from whylook.cli.own import NONE, OWN, Flag, OwnNetwork
+from whylook.cli.own import NONE, OWN, Flag, OwnNetwork, Whole
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, UsageError
 
@@ -25,7 +25,7 @@ def audit(
     labels: Path | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-audit"),
     window: str | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     device: str = "auto",
     json: Annotated[bool, Flag] = False,
     class_names: Annotated[Path | None, Parameter(group=OWN)] = None,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import Parameter
 
-from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork
+from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork, Whole
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, ModelError, UsageError, WhylookError
 from whylook.methods import METHODS
+from whylook.parameters import check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ def explain(
     setting: Annotated[list[str] | None, Many, Parameter(name=["--set"])] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-out"),
     window: str | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     device: str = "auto",
     precision: Literal["bfloat16"] | None = None,
     json: Annotated[bool, Flag] = False,
@@ -92,8 +93,9 @@ def explain(
 
     problems: list[Problem] = []
     settings = parse_settings(setting or ())
-    for wanted in (*(method or ()), *settings):
-        METHODS[wanted]  # a misspelt name is said before anything is loaded
+    for wanted in (*(method or ()), *settings):  # what is misspelt is said before anything is loaded
+        METHODS[wanted].fill(settings.get(wanted, {}))
+    check_seed(seed)
     check_folder(output)
     pictures = read_pictures(photos, window, problems)
     if not pictures:
@@ -234,7 +236,12 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         method, dot, name = where.partition(".")
         if not equals or not dot:
             raise UsageError(f"--set {text!r} is not METHOD.NAME=VALUE, as in smoothgrad.samples=50.")
-        parsed.setdefault(method.strip(), {})[name.strip()] = _value(value.strip())
+        own, name = parsed.setdefault(method.strip(), {}), name.strip()
+        if name in own:
+            raise UsageError(
+                f"--set gives {method.strip()}.{name} twice; several values of one parameter are a list: 1,2."
+            )
+        own[name] = _value(value.strip())
     return parsed
 
 

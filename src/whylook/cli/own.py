@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
+
+def whole(_: Any, tokens: Sequence[Token]) -> int:
+    """A whole number as such: 1.5 is none, where cyclopts would round it."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
+Whole = Parameter(converter=whole)
 Many = Parameter(negative_iterable=(), consume_multiple=False)
 Flag = Parameter(negative=())
 OWN = Group("Your own network", sort_key=10)
@@ -57,14 +68,14 @@ class OwnNetwork:
     arch: str | None = None
     checkpoint: Path | None = None
     arch_option: Annotated[list[str] | None, Many] = None
-    num_classes: int | None = None
-    in_chans: int | None = None
+    num_classes: Annotated[int | None, Whole] = None
+    in_chans: Annotated[int | None, Whole] = None
     mean: str | None = None
     std: str | None = None
     input_size: str | None = None
     interpolation: str | None = None
     crop: float | None = None
-    resize: int | None = None
+    resize: Annotated[int | None, Whole] = None
     crop_mode: Literal["center", "squash", "border"] | None = None
     scale: float | None = None
     channel_order: Literal["rgb", "bgr"] | None = None

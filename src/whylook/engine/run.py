@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from whylook.engine.request import Raw, Request
 from whylook.engine.rules import make
 from whylook.engine.rules.trace import RuleTrace, trace_rules
 from whylook.engine.targets import Score, class_logits
-from whylook.engine.trace import SEVERED, NotRunError, Trace, depends, trace
+from whylook.engine.trace import NOT_A_NUMBER, SEVERED, UNSTEADY, NotRunError, Trace, depends, trace
 from whylook.errors import Unsupported
 from whylook.methods import METHODS, Noted
 
@@ -79,7 +80,7 @@ def run(
                 raise Unsupported(SEVERED)
             else:
                 parts = [_from_trace(inputs, request, shared, layer) for layer in read]
-            results.append(_fused(parts))
+            results.append(_said(_fused(parts), shared))
         except Unsupported as why:
             results.append(why)
     return shared, results
@@ -89,6 +90,21 @@ _SAME_FOR_ALL = (
     "{} gives the same map for every class, so it cannot tell why one rather than another; "
     "use a method that knows its target, such as grad-cam."
 )
+
+
+def _said(raw: Raw, shared: Trace) -> Raw:
+    """The result with what the shared pass has noticed of the network among its warnings."""
+    n, k = shared.targets.shape
+    undefined = shared.logits.isnan().any(1).tolist()
+    if not shared.unsteady and not any(undefined):
+        return raw
+    told = raw.warnings or [[None] * k for _ in range(n)]
+    of_row = [[NOT_A_NUMBER] * u + [UNSTEADY] * shared.unsteady for u in undefined]
+    joined = [
+        [" ".join([*([own] if own else []), *more]) or None for own in row]
+        for row, more in zip(told, of_row, strict=True)
+    ]
+    return replace(raw, warnings=joined)
 
 
 def _shared(
@@ -179,7 +195,6 @@ def _ruled(
         if key not in passes:
             rules = make(name, request.parameters)
             try:
-                rules.check_score(score, request.method.title)
                 passes[key] = trace_rules(network, inputs, targets, score, rules, seed=seed)
             except Unsupported as why:
                 passes[key] = why
@@ -195,13 +210,20 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
     for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
         maps = []
         for k in classes:
-            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
             if layer is not None:
                 given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
             maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
         per_input.append(torch.stack(maps, 1))
     passes = 1 + (layer is not None)
-    return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
+    return Raw(
+        values=tuple(per_input),
+        layers=() if layer is None else (layer,),
+        forwards=passes,
+        backwards=passes * len(classes),
+        facts=seen.facts,
+        warnings=seen.warnings,
+    )
 
 
 def _from_attention(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from whylook.errors import UsageError
+from whylook.parameters import complete
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
@@ -16,7 +16,7 @@ _SUPPLIED = {
     "gradient": ("x", "g"),
     "layer": ("A", "G"),
     "probe": ("x", "scores", "gradients", "evaluate", "occluded"),
-    "rules": ("X", "M", "bias", "S"),
+    "rules": ("X", "M", "bias"),
     "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
 }
 _PROBED_LAYER = ("x", "scores", "A", "head")
@@ -39,8 +39,8 @@ class Needs:
         network behind the layer as a function of its activation (`whylook.engine.head.Head`).
     rules : name of the rules (`whylook.engine.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
-        to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
-        The method's parameters are the rules'.
+        to them; and `bias`, what came back to the biases, a list of [n, *grid]. The method's parameters are
+        the rules', and facts and warnings come from them, too (`Rules.account`).
     attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
         [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
         `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and
@@ -131,23 +131,13 @@ class Method:
         return set(self.arguments) <= {"x", "scores", "occluded"}
 
     def fill(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete `parameters` with the defaults; one that the method does not have raises `UsageError`."""
+        """Complete `parameters` with the defaults; what the method does not have, or not so, raises `UsageError`."""
         for name in parameters:
-            if name not in self.parameters:
-                has = ", ".join(self.parameters) or "none of its own"
-                raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
-            if name != "baseline":  # of many kinds, which whylook.baselines knows
-                _check_kind(self.name, name, parameters[name], self.parameters[name])
-        return {**self.parameters, **parameters}
-
-
-def _check_kind(method: str, name: str, value: Any, default: Any) -> None:
-    """A number where the default is one: whole for whole, finite for any."""
-    if isinstance(default, bool) or not isinstance(default, int | float):
-        return
-    whole = isinstance(default, int)
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-        raise UsageError(f"{method}'s {name} must be a {'whole' if whole else 'finite'} number, not {value!r}.")
+            if name in ENGINE_PARAMETERS:
+                raise UsageError(
+                    f"{name} is not {self.name}'s own: give it once for all methods, as an argument {name}=… or as --{name}."
+                )
+        return complete(self.name, self.function, self.parameters, parameters)
 
 
 METHODS: Registry[Method] = Registry("method")
