@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import whylook
 from whylook import Preprocess, load_image, load_model
+from whylook.auditing import words
 from whylook.auditing.answers import answers
 from whylook.auditing.conventions import Convention, alike, colors, distance, interpolations, inverted, sizes
 from whylook.auditing.decision import DECLARED, NOT_ASSESSABLE, OTHER, Candidate, decide
@@ -215,7 +216,7 @@ def test_answers_are_the_networks_own_and_depend_on_no_company() -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.network.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["resnet", "efficientnet-shortcut"])
+@pytest.mark.parametrize("name", ["resnet", "efficientnet"])
 def test_rightly_fed_embedded_networks_raise_no_alarm_and_inverted_ones_do(name: str) -> None:
     model = load_model(f"phantom:{name}")
     seen = whylook.audit(model, list(films()))
@@ -226,6 +227,9 @@ def test_rightly_fed_embedded_networks_raise_no_alarm_and_inverted_ones_do(name:
     turned = whylook.audit(replace(model, preprocess=inverted(model.preprocess)), list(films()))
     assert turned.decision.kind == "other"
     assert "inverted" not in turned.named.convention.name.replace("not inverted", "")
+    one_class = np.bincount(turned.declared.evidence.top).max() > 0.8 * len(films())
+    assert ("single class" in words.caution(turned)) == one_class
+    assert words.caution(seen) == ""
 
 
 def test_the_convention_that_a_network_wants_is_named_with_a_remedy_that_works() -> None:
@@ -244,8 +248,8 @@ def test_the_convention_that_a_network_wants_is_named_with_a_remedy_that_works()
 @pytest.mark.parametrize("declared", [Preprocess(), CAFFE, Preprocess(mean=0.3, std=0.25, channels=1)])  # type: ignore[arg-type]
 def test_a_remedys_options_make_the_preprocessing(declared: Preprocess) -> None:
     for convention in colors(declared)[1:]:
-        words = remedy(declared, convention.preprocess).options.split()
-        given = {k[2:].replace("-", "_"): v for k, v in zip(words[::2], words[1::2], strict=True)}
+        options = remedy(declared, convention.preprocess).options.split()
+        given = {k[2:].replace("-", "_"): v for k, v in zip(options[::2], options[1::2], strict=True)}
         made = settle(given, {}, declared, declared.channels, "net")
         assert alike(made, convention.preprocess), convention.name
         made = eval(

@@ -62,7 +62,8 @@ def page(audit: Audit, problems: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def _verdict(audit: Audit, problems: Sequence[tuple[str, str]]) -> str:
-    same = f'<p class="muted">{_safe(words.same(audit))}</p>' if words.same(audit) else ""
+    asides = [said for said in (words.same(audit), words.caution(audit)) if said]
+    same = "".join(f'<p class="muted">{_safe(said)}</p>' for said in asides)
     parts = [
         f'<div class="verdict{_MARKS[audit.decision.kind]}"><p><bdi>{_safe(words.verdict(audit))}</bdi></p>{same}</div>'
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whylook.auditing.decision import CHANGED, LEAD, difference, p_value
+import numpy as np
+
+from whylook.auditing.decision import CHANGED, LEAD, ONE_CLASS, difference, p_value
 
 if TYPE_CHECKING:
     from whylook.auditing.audit import Audit, Row
@@ -58,6 +60,17 @@ def same(audit: Audit) -> str:
     if not audit.decision.same:
         return ""
     return f"These pictures do not tell it from: {'; '.join(audit.decision.same)}."
+
+
+def caution(audit: Audit) -> str:
+    """What would make the verdict worthless, or nothing."""
+    share = np.bincount(audit.declared.evidence.top).max() / len(audit.images)
+    if audit.decision.kind != "other" or audit.truth is not None or share <= ONE_CLASS:
+        return ""
+    return (
+        f"As declared, {share:.0%} of the pictures get one class. If they do show a single class, this verdict says "
+        "nothing: give pictures of several classes, or labels."
+    )
 
 
 def cost(audit: Audit) -> str:

@@ -102,8 +102,9 @@ def show(found: Audit) -> None:
     from whylook.auditing import words
 
     out(words.verdict(found))
-    if said := words.same(found):
-        out(said)
+    for said in (words.same(found), words.caution(found)):
+        if said:
+            out(said)
     if found.remedy is not None:
         out(f"\nTo feed it so:\n  {found.remedy.options}\nin Python:\n  preprocess={found.remedy.python}")
         out("in a model.toml:\n  " + found.remedy.toml.replace("\n", "\n  "))
