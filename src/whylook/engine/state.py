@@ -71,32 +71,27 @@ class State:
         if [t.shape for t in self._tensors] != self._shapes:
             return False
         # On other devices than the CPU a look at all values would take long.
-        return all(torch.equal(_flat(t for t in self._tensors if _kind(t) == kind), value)
-                   for kind, value in self._values.items() if kind[1].type == "cpu")  # fmt: skip
+        now = _joined([t for t in self._tensors if t.device.type == "cpu"])
+        return all(torch.equal(value, self._values[kind]) for kind, value in now.items())
 
     def _split(self) -> list[Tensor]:
         """The values that were noted, one tensor each."""
         read = dict.fromkeys(self._values, 0)
         found = []
         for tensor, shape in zip(self._tensors, self._shapes, strict=True):
-            kind = _kind(tensor)
+            kind = tensor.dtype, tensor.device
             begin, read[kind] = read[kind], read[kind] + shape.numel()
             found.append(self._values[kind][begin : read[kind]].view(shape))
         return found
 
 
-def _kind(tensor: Tensor) -> tuple[torch.dtype, torch.device]:
-    return tensor.dtype, tensor.device
-
-
-def _flat(tensors: Iterable[Tensor]) -> Tensor:
-    return torch.cat([t.detach().reshape(-1) for t in tensors])
-
-
 def _joined(tensors: Sequence[Tensor]) -> dict[tuple[torch.dtype, torch.device], Tensor]:
     """The values of all tensors of a kind, one after another, by kind."""
-    kinds = dict.fromkeys(map(_kind, tensors))
-    return {kind: _flat(t for t in tensors if _kind(t) == kind) for kind in kinds}
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    with torch.no_grad():
+        return {kind: torch.cat([t.reshape(-1) for t in own]) for kind, own in kinds.items()}
 
 
 def _alike(now: Sequence[Attributes], then: Sequence[Attributes]) -> bool:
