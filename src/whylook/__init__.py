@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whylook.attribution import attribute as attribute
+    from whylook.auditing.audit import Audit as Audit
+    from whylook.auditing.audit import audit as audit
     from whylook.comparison.run import Comparison as Comparison
     from whylook.comparison.run import compare as compare
     from whylook.errors import ImageError as ImageError
@@ -31,10 +33,12 @@ except PackageNotFoundError:  # a source tree that was never installed
 # Public name -> module; nothing is imported before it is asked for, so that `whylook --help` needs no torch.
 _HOME = {
     "attribute": "attribution",
+    "audit": "auditing.audit",
     "compare": "comparison.run",
     "explain": "explainer",
     "load_image": "image",
     "load_model": "models",
+    "Audit": "auditing.audit",
     "Comparison": "comparison.run",
     "Explanation": "explanation",
     "Image": "image",
