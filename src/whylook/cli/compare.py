@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from whylook.cli.explain import Flag, Many, Problem, finish, parse_settings, read_models
+from whylook.cli.explain import Problem, finish, parse_settings, read_models
+from whylook.cli.own import Flag, Many
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import UsageError
 from whylook.methods import METHODS
