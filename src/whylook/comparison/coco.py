@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Mask, Sample
-from whylook.comparison.labels_file import USUAL_GROUP, Labels, read_labels
 from whylook.comparison.marks import mask_file, polygon, run_lengths
 from whylook.errors import UsageError
+from whylook.labels_file import USUAL_GROUP, Labels, read_labels
 
 
 def coco_data(

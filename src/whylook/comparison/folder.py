@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Sample
-from whylook.comparison.labels_file import Labels, read_labels
 from whylook.comparison.marks import mask_file
 from whylook.errors import UsageError
+from whylook.labels_file import Labels, read_labels
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 MASKS, SUSPICIOUS, LABELS = "masks", "suspicious", "labels.csv"

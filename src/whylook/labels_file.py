@@ -65,7 +65,8 @@ def read_labels(path: Path, group: str | None = None) -> Labels:
     column = group or USUAL_GROUP
     if "file" not in columns or not {"label", column} & set(columns):
         raise UsageError(
-            f"The labels {path} need the columns file and label; they have {', '.join(columns) or 'none'}."
+            f"The labels {path} need the columns file and label; they have {', '.join(columns) or 'none'} (names of "
+            "classes are another file)."
         )
     if group is not None and group not in columns:
         raise UsageError(f"The labels {path} have no column {group!r}; they have {', '.join(columns)}.")
