@@ -82,7 +82,7 @@ def evaluate(
     results = []
     with cases(explanation, mask=mask, seed=seed, progress=progress) as given:
         for shown, case in zip(explanation.maps, given, strict=True):
-            strangers = {name: scores(c) for name, c in _dummies(case)} if with_dummies else {}
+            strangers = {name: scores(c) for name, c in dummy_cases(case)} if with_dummies else {}
             lost = None if case.region is None else case.region.lost
             results.append(Evaluation(shown, scores(case), strangers, lost))
     return results
@@ -133,7 +133,7 @@ def _remake(explanation: Explanation, shown: Map, x: Any) -> Remake:
     return Remake.by(prepared(request, model, x, seed), model.network, x, target.index, classes, score, seed)
 
 
-def _dummies(case: Case) -> Iterator[tuple[str, Case]]:
+def dummy_cases(case: Case) -> Iterator[tuple[str, Case]]:
     """The case of each dummy: the same picture, network and mask, another explainer."""
     remake = case.remake
     assert remake is not None

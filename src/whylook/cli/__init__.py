@@ -15,6 +15,7 @@ from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
 from whylook.cli.metrics import metrics
+from whylook.cli.trust import trust
 from whylook.errors import WhylookError
 
 app = App(
@@ -27,7 +28,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, models, methods, metrics):
+for _command in (demo, explain, trust, models, methods, metrics):
     app.command(_command)
 
 

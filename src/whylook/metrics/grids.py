@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from whylook.geometry import Geometry
@@ -106,3 +108,39 @@ def steady(values: Floats) -> Floats:
     """Values rounded to 12 digits of their range, so that sums that should tie do."""
     size = abs(values).max()
     return values if size == 0 else np.round(values / size, 12)
+
+
+class Shifted(NamedTuple):
+    """How often two maps agree by their smoothness alone: one of them is moved over the other, around the edges.
+
+    Parameters
+    ----------
+    own : the value where nothing is moved.
+    low, high : 2.5 and 97.5 % of the values of all other shifts.
+    p : (b + 1) / (n + 1), b of the n shifts reaching as much.
+    """
+
+    own: float
+    low: float
+    high: float
+    p: float
+
+
+def shifted(a: Floats, b: Floats) -> Shifted:
+    """Product sums Σ a · b of two arrays of one shape for every shift of `b` around the edges, by Fourier transform."""
+    sums = np.fft.ifft2(np.fft.fft2(a) * np.fft.fft2(b).conj()).real
+    own, others = float(sums.flat[0]), sums.ravel()[1:]
+    if not others.size:
+        return Shifted(own, own, own, 1.0)
+    low, high = np.quantile(others, [0.025, 0.975])
+    reached = int((others >= own - 1e-9 * max(1.0, abs(sums).max())).sum())
+    return Shifted(own, float(low), float(high), (reached + 1) / (others.size + 1))
+
+
+def shifted_ranks(a: Floats, b: Floats) -> Shifted:
+    """`spearman` of two maps, and what it is by their smoothness alone."""
+    grid = (min(a.shape[0], b.shape[0]), min(a.shape[1], b.shape[1]))
+    ranked = [ranks(steady(m if m.shape == grid else resample(m, grid))) for m in (a, b)]
+    pearson(*ranked)  # raises for maps that do not vary
+    unit = [(r - r.mean()) / np.linalg.norm(r - r.mean()) for r in ranked]
+    return shifted(*(u.reshape(grid) for u in unit))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whylook.errors import UsageError
-from whylook.metrics.grids import spearman
+from whylook.metrics.grids import shifted_ranks, spearman
 from whylook.metrics.metric import Floats, NotAssessable, Score, metric
 
 if TYPE_CHECKING:
@@ -32,9 +32,12 @@ def flip_consistency(values: Floats, remake: Remake) -> Score:
 
     Returns
     -------
-    Score in [−1, 1].
+    Score in [−1, 1]. The facts `low` and `high` are as for the rank correlation.
     """
-    return Score(spearman(values, remake(x=remake.x.flip(-1))[:, ::-1]), n=1)
+    mirrored = remake(x=remake.x.flip(-1))[:, ::-1]
+    chance = shifted_ranks(values, mirrored)
+    facts = {"low": chance.low, "high": chance.high, "p": chance.p}
+    return Score(spearman(values, mirrored), n=1, facts=facts)
 
 
 @metric(
