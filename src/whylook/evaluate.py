@@ -126,7 +126,9 @@ def _remake(explanation: Explanation, shown: Map, x: Any) -> Remake:
     model, target = explanation.models[shown.model], shown.target
     method = METHODS[shown.method]
     layers = shown.layer.split(", ") if shown.layer and method.needs.layer else None
-    request = Request(method, shown.parameters, layers[0] if layers and len(layers) == 1 else layers)
+    parameters = dict(shown.parameters)
+    precision = parameters.pop("precision", None)  # the map's record lists it among them
+    request = Request(method, parameters, layers[0] if layers and len(layers) == 1 else layers, precision)
     seed = int(explanation.provenance.get("seed", 0))
     score = Explained(target.score, target.against, softmax=model.head == "softmax")  # type: ignore[arg-type]
     classes = len(explanation.predictions[shown.model].logits)

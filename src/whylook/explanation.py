@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from whylook.image import Image
     from whylook.models.model import Model
+    from whylook.trustcard.card import TrustCard
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class Explanation:
     maps : in order of model, method, target.
     failures : what could not be done and why: (model, method or "", sentence).
     provenance : what the bits depend on beside the versions: seed, devices, threads, platform.
+    cards : trust cards of the maps, in order, where they were measured (see `whylook.trustcard.trust_all`).
     """
 
     image: Image
@@ -133,6 +135,7 @@ class Explanation:
     maps: tuple[Map, ...]
     failures: tuple[tuple[str, str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    cards: tuple[TrustCard, ...] = ()
 
     def __iter__(self) -> Iterator[Map]:
         return iter(self.maps)

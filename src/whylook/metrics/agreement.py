@@ -26,10 +26,9 @@ def rank_correlation(values: Floats, other: Floats) -> Score:
     Returns
     -------
     Score in [−1, 1]. The facts `low` and `high` hold the middle 95 % of what the maps' smoothness alone gives: the
-    correlations with one of them moved over the other.
+    correlations with one of them moved over the other; `z` is the distance from their mean in their standard deviations.
     """
-    chance = shifted_ranks(values, other)
-    facts = {"low": chance.low, "high": chance.high, "p": chance.p}
+    facts = shifted_ranks(values, other).facts
     return Score(spearman(values, other), n=min(values.size, other.size), facts=facts)
 
 

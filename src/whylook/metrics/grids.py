@@ -111,30 +111,38 @@ def steady(values: Floats) -> Floats:
 
 
 class Shifted(NamedTuple):
-    """How often two maps agree by their smoothness alone: one of them is moved over the other, around the edges.
+    """How much two maps have in common by their smoothness alone: one of them is moved over the other, around the edges.
 
     Parameters
     ----------
     own : the value where nothing is moved.
     low, high : 2.5 and 97.5 % of the values of all other shifts.
-    p : (b + 1) / (n + 1), b of the n shifts reaching as much.
+    z : how many of their standard deviations `own` is from their mean; 0 where they do not vary.
     """
 
     own: float
     low: float
     high: float
-    p: float
+    z: float
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What a score tells of chance."""
+        return {"low": self.low, "high": self.high, "z": self.z}
 
 
 def shifted(a: Floats, b: Floats) -> Shifted:
     """Product sums Σ a · b of two arrays of one shape for every shift of `b` around the edges, by Fourier transform."""
     sums = np.fft.ifft2(np.fft.fft2(a) * np.fft.fft2(b).conj()).real
+    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+    sums[abs(sums) < 1e-12 * scale] = 0  # rounding
     own, others = float(sums.flat[0]), sums.ravel()[1:]
     if not others.size:
-        return Shifted(own, own, own, 1.0)
+        return Shifted(own, own, own, 0.0)
     low, high = np.quantile(others, [0.025, 0.975])
-    reached = int((others >= own - 1e-9 * max(1.0, abs(sums).max())).sum())
-    return Shifted(own, float(low), float(high), (reached + 1) / (others.size + 1))
+    spread = float(others.std())
+    z = (own - float(others.mean())) / spread if spread > 1e-9 * scale else 0.0
+    return Shifted(own, float(low), float(high), z)
 
 
 def shifted_ranks(a: Floats, b: Floats) -> Shifted:

@@ -32,12 +32,10 @@ def flip_consistency(values: Floats, remake: Remake) -> Score:
 
     Returns
     -------
-    Score in [−1, 1]. The facts `low` and `high` are as for the rank correlation.
+    Score in [−1, 1]. The facts are those of the rank correlation.
     """
     mirrored = remake(x=remake.x.flip(-1))[:, ::-1]
-    chance = shifted_ranks(values, mirrored)
-    facts = {"low": chance.low, "high": chance.high, "p": chance.p}
-    return Score(spearman(values, mirrored), n=1, facts=facts)
+    return Score(spearman(values, mirrored), n=1, facts=shifted_ranks(values, mirrored).facts)
 
 
 @metric(

@@ -8,9 +8,10 @@ the blind ones pass; how often they are wrong is measured on training seeds (and
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,22 +25,27 @@ from whylook.evaluate import cases, dummy_cases
 from whylook.explainer import explain
 from whylook.explanation import Map
 from whylook.image import load_image
-from whylook.metrics import Case, measure
+from whylook.metrics import Case, Score, measure
 from whylook.metrics.grids import entire
 from whylook.metrics.metric import Floats
 from whylook.metrics.region import Region
 from whylook.models.model import Model
+from whylook.phantom import shipped
 from whylook.phantom.data import Quadruple, quadruples
 from whylook.phantom.inputs import PREPROCESS, batch
 from whylook.phantom.measure import margin
+from whylook.phantom.page import write_between
 from whylook.phantom.rank import COMPONENTS
 from whylook.phantom.render import LABELS
+from whylook.phantom.seeds import ready, trained
+from whylook.phantom.thresholds import frozen, markdown
 from whylook.randomize import forgetting
-from whylook.trustcard import measured
+from whylook.trustcard import measured, verdicts
 from whylook.trustcard.measured import USUAL
 from whylook.trustcard.second import candidates
 
 METHODS = ("gradient", "input-x-gradient", "integrated-gradients", "grad-cam", "hirescam", "lrp")
+PAGE = Path(__file__).parents[3] / "docs" / "trust.md"
 _TWIN = 1_000_003  # seed of the random weights whose maps are passed off as the network's
 Row = dict[str, Any]
 
@@ -47,14 +53,14 @@ Row = dict[str, Any]
 def measure_all(networks: Iterable[tuple[str, int, nn.Module]], patients: int, file: Path) -> list[Row]:
     """Measure what `file` (one JSON document a line) does not hold yet; return all of it.
 
-    Every training seed has patients of its own, so that leaving out a seed leaves out its patients, too.
+    Every network has patients of its own, so that leaving out a training seed leaves out its patients, too.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
     there = {(row["network"], row["seed"], row["patient"]) for row in rows}
     for name, seed, network in networks:
         for number in range(patients):
-            patient = seed * 1000 + number
+            patient = 1000 * seed + 100 * shipped.NAMES.index(name) + number
             if (name, seed, patient) in there:
                 continue
             found = list(_one(name, seed, patient, network))
@@ -80,8 +86,12 @@ def _one(name: str, seed: int, patient: int, network: nn.Module) -> Iterator[Row
     regions = {c: Region.of(four.whole.scoring_mask(c), PREPROCESS.geometry(image)) for c in COMPONENTS}
     values = {m.method: _whole(m) for m in explanation.maps}
     seen: set[tuple[int, ...]] = set()
+    done: list[Floats] = []
     with cases(explanation) as given:
         for made, case in zip(explanation.maps, given, strict=True):
+            if any(same(case.values, other) for other in done):  # Grad-CAM is HiResCAM behind global average pooling
+                continue
+            done.append(np.asarray(case.values))
             other = next((values[c] for c in candidates(made.method) if c in values), None)
             yield {**about, "kind": "map", "method": made.method, **_scores(case, other, regions)}
             if made.method in blind:
@@ -92,6 +102,11 @@ def _one(name: str, seed: int, patient: int, network: nn.Module) -> Iterator[Row
                 for dummy, dummy_case in dummy_cases(case):
                     if dummy != "uniform":  # the card does not measure what is the same everywhere
                         yield {**about, "kind": dummy, "method": made.method, **_scores(dummy_case, other, regions)}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two maps are one, but for rounding and scale."""
+    return a.shape == b.shape and bool(np.allclose(a / abs(a).max(), b / abs(b).max(), atol=1e-4))
 
 
 def _answer(network: nn.Module, four: Quadruple) -> tuple[int, list[float], float]:
@@ -118,18 +133,38 @@ def _whole(made: Map) -> Floats:
 def _scores(case: Case, other: Floats | None, regions: Mapping[str, Region]) -> Row:
     """What the card measures, the figures of all questions as numbers."""
     scores = measured.dependence(case, USUAL)
-    scores |= measured.remade(case, replace(USUAL, budget=None), 1, lambda: 0)
-    if other is not None:
-        scores["rank-correlation"] = measured.agreement(case, other)
+    marked = measured.marked(case)
+    scores |= measured.remade(marked, USUAL.plan(1), 1)
+    scores["sobel"] = measured.edges(marked)
+    scores["rank-correlation"] = Score(None) if other is None else measured.agreement(marked, other)
     places = {c: measure("enrichment", replace(case, region=region)) for c, region in regions.items()}
+    found = {name: statistic(scores).value for name, statistic in verdicts.STATISTICS.items() if name != "place"}
     return {
-        "grid": list(case.values.shape),
-        "z": [scores[k].facts.get("z") for k in ("deletion-gap", "insertion-gap")],
-        "knock-out": scores["knock-out"].value,
-        "similarity": scores["full-randomization"].value,
-        "flip": [scores["flip-consistency"].value, scores["flip-consistency"].facts.get("p")],
-        "agreement": [scores["rank-correlation"].value, scores["rank-correlation"].facts.get("p")]
-        if other is not None
-        else None,
-        "enrichment": {c: [s.value, s.facts.get("p")] for c, s in places.items()},
+        "cells": case.values.size,
+        "statistics": found,
+        "values": {name: score.value for name, score in scores.items()},
+        "z": {name: score.facts.get("z") for name, score in scores.items()},
+        "enrichment": {c: [s.value, s.facts.get("z")] for c, s in places.items()},
     }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m whylook.phantom.calibrate", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="where weights and figures are kept between runs")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of each network; what is missing is trained")
+    parser.add_argument("--patients", type=int, default=2, help="of each trained network, its own")
+    parser.add_argument("--output", type=Path, default=verdicts.FILE, help="where the thresholds go")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose tables are written anew")
+    asked = parser.parse_args(arguments)
+
+    ready()
+    networks = trained(asked.folder / "weights", range(asked.seeds))
+    rows = measure_all(networks, asked.patients, asked.folder / "trust.jsonl")
+    found = frozen(rows, asked.patients)
+    asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_between(markdown(found), asked.page)
+
+
+if __name__ == "__main__":
+    main()

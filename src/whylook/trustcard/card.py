@@ -128,6 +128,12 @@ class TrustCard:
 
         return record(self)
 
+    def summary(self) -> dict[str, Any]:
+        """What it says of its map, ready for JSON, without the picture, the model and the map."""
+        from whylook.trustcard.record import summary
+
+        return summary(self)
+
     def html(self) -> str:
         """The card as one self-contained HTML document."""
         from whylook.trustcard.page import page

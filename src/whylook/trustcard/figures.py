@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from whylook.explanation import Map
 from whylook.metrics import METRICS, Score
 from whylook.metrics.metric import Better
-from whylook.report.words import number, percent
+from whylook.report.words import facts, number, percent
 from whylook.trustcard.card import CHANCE, SUPPORTED, Figure, Question, Verdict
 
 Scores = Mapping[str, Score]
@@ -115,13 +115,13 @@ def _learned(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
     return [
         _figure(
             "full-randomization", drawn, _plain(drawn), (-1, 1), chance=1.0, title="Random weights",
-            meaning="Rank correlation with the maps of the same network with random weights"
+            meaning="Rank correlation, block by block, with the maps of the same network with random weights"
             f"{f', mean of {drawn.n}' if drawn.n else ''}; 1 for an explainer that does not look at the network.",
         ),
         _figure(
             "sobel", edges, _plain(edges), (-1, 1), band=_facts(edges), band_is=_SHIFTS, title="Edges", better="lower",
-            meaning="Rank correlation with the picture's edges (Sobel), which know nothing of the network. High is a hint, "
-            "not a proof: what is looked at has edges, too.",
+            meaning="Rank correlation, block by block, with the picture's edges (Sobel), which know nothing of the network. "
+            "High is a hint, not a proof: what is looked at has edges, too.",
         ),
     ]  # fmt: skip
 
@@ -132,20 +132,20 @@ def _stability(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
         _figure(
             "flip-consistency", flip, _plain(flip), (-1, 1), chance=0.0, band=_facts(flip), band_is=_SHIFTS,
             title="Mirrored picture",
-            meaning="Rank correlation with the mirrored picture's map, mirrored back. Where left and right differ in "
-            "meaning (organs, letters), it need not be high.",
+            meaning="Rank correlation, block by block, with the mirrored picture's map, mirrored back. Where left and right "
+            "differ in meaning (organs, letters), it need not be high.",
         )
     ]  # fmt: skip
 
 
 def _agreement(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
     score = scores["rank-correlation"]
-    with_whom = "another method" if other is None else other.method
+    with_whom = "another method" if other is None else facts(other.method).title
     return [
         _figure(
             "rank-correlation", score, _plain(score), (-1, 1), chance=0.0, band=_facts(score), band_is=_SHIFTS,
             title=f"Agreement with {with_whom}", better="higher",
-            meaning="Rank correlation over the cells of the coarser map. Methods that share a weakness agree, too.",
+            meaning="Rank correlation, block by block. Methods that share a weakness agree, too.",
         )
     ]  # fmt: skip
 

@@ -85,14 +85,39 @@ def trust(
             parameters={name: dict(parameters)} if parameters else None,
         )  # fmt: skip
         shown = explanation.maps[0]
-    alone = replace(
+    effort = THOROUGH if thorough else USUAL
+    cards = _cards(_alone(explanation, shown), mask, effort, seed, progress)
+    return replace(cards[0], seconds=perf_counter() - start)
+
+
+def trust_all(
+    explanation: Explanation, *, thorough: bool = False, seed: int = 0, progress: Progress | None = None
+) -> Explanation:
+    """Measure whether each map of an explanation can be believed.
+
+    Parameters
+    ----------
+    explanation : of one picture.
+    thorough, seed, progress : as for `trust`.
+
+    Returns
+    -------
+    The explanation with its `cards`, in the order of its maps; each is the one that `trust` makes, but what is asked of a
+    network for several maps is asked once.
+    """
+    return replace(explanation, cards=tuple(_cards(explanation, None, THOROUGH if thorough else USUAL, seed, progress)))
+
+
+def _alone(explanation: Explanation, shown: Map) -> Explanation:
+    """The explanation of one map."""
+    return replace(
         explanation,
         models={shown.model: explanation.models[shown.model]},
         predictions={shown.model: explanation.predictions[shown.model]},
         maps=(shown,),
         failures=(),
+        cards=(),
     )
-    return _card(alone, shown, mask, THOROUGH if thorough else USUAL, seed, progress, start)
 
 
 def _chosen(explanation: Explanation, model: Any, method: str | None, target: ClassName | None) -> Map:
@@ -112,55 +137,59 @@ def _chosen(explanation: Explanation, model: Any, method: str | None, target: Cl
     return explanation.map(found[0].model, found[0].method, target)
 
 
-def _card(
-    explanation: Explanation, shown: Map, mask: Any, effort: Effort, seed: int, progress: Progress | None, start: float
-) -> TrustCard:
-    prediction = explanation.predictions[shown.model]
-    cost = max(1, shown.passes.get("forward", 1))
-    planned = effort.evaluations + cost * (effort.draws + 2)
-    total = planned if effort.budget is None else max(planned, effort.budget)
-    passes: Counter[str] = Counter({k: int(v) for k, v in shown.passes.items()})
-    done = 0
+def _cards(
+    explanation: Explanation, mask: Any, effort: Effort, seed: int, progress: Progress | None
+) -> list[TrustCard]:
+    costs = [max(1, int(m.passes.get("forward", 1))) for m in explanation.maps]
+    each = [effort.evaluations + cost * (2 + effort.plan(cost).draws) for cost in costs]
+    made: list[TrustCard] = []
+    begun = done = 0  # of all that is planned: before this map, and of this map
 
-    def advance(rows: int, what: str) -> None:
+    def advance(rows: int, what: str = _STAGES[0]) -> None:
         nonlocal done
         done += rows
         if progress:
-            progress(min(done, total), total, what)
+            progress(begun + min(done, each[len(made)]), sum(each), what)
 
-    nothing = empty(shown)
-    scores: dict[str, Score] = {}
-    other: Map | None = None
-    with cases(explanation, mask=mask, seed=seed, progress=lambda rows: advance(rows, _STAGES[0])) as (case,):
-        assert case.perturbed is not None
-        assert case.remake is not None
-        board, again = case.perturbed.board, case.remake
-        lost = None if case.region is None else case.region.lost
-        if nothing is None:
-            scores = measured.dependence(case, effort)
-
-            def spent() -> int:
-                return passes["forward"] + board.forwards + again.passes["forward"]
-
-            advance(0, _STAGES[1])
-            scores |= measured.remade(case, effort, cost, spent)
-            scores["sobel"] = measured.edges(case)
-            advance(0, _STAGES[2])
-            left = None if effort.budget is None else effort.budget - spent()
-            other, why = second(explanation, shown, left, seed)
-            scores["rank-correlation"] = Score(None, why) if other is None else _agreement(case, other)
-            for name in figures.PLACE:
-                scores[name] = measure(name, case)
-        passes.update({"forward": board.forwards})
-        passes.update(again.passes)
-    if other is not None:
-        passes.update({k: int(v) for k, v in other.passes.items()})
-    questions = _questions(scores, shown, other, nothing, asked_place=mask is not None)
-    verdict = verdicts.overall(questions) if nothing is None else NOT_ASSESSABLE
-    ranked = {r.index: r for r in prediction.top(len(prediction.labels))}
-    answer, top = ranked[shown.target.index], prediction.top(1)[0]
+    with cases(explanation, mask=mask, seed=seed, progress=advance) as given:
+        for shown, case, cost, planned in zip(explanation.maps, given, costs, each, strict=True):
+            made.append(_card(_alone(explanation, shown), shown, case, cost, effort, seed, advance))
+            begun, done = begun + planned, 0
     if progress:
-        progress(total, total, "done")
+        progress(sum(each), sum(each), "done")
+    return made
+
+
+def _card(
+    explanation: Explanation, shown: Map, case: Case, cost: int, effort: Effort, seed: int,
+    advance: Callable[[int, str], None],
+) -> TrustCard:  # fmt: skip
+    assert case.perturbed is not None
+    assert case.remake is not None
+    start = perf_counter()
+    board, again = case.perturbed.board, case.remake
+    before = board.forwards
+    nothing, other = empty(shown), None
+    scores: dict[str, Score] = {}
+    if nothing is None:
+        plan = effort.plan(cost)
+        scores = measured.dependence(case, effort)
+        marked = measured.marked(case)
+        advance(0, _STAGES[1])
+        scores |= measured.remade(marked, plan, cost)
+        scores["sobel"] = measured.edges(marked)
+        advance(cost * (plan.draws + plan.flip), _STAGES[2])
+        other, why = second(explanation, shown, plan.left, seed)
+        scores["rank-correlation"] = Score(None, why) if other is None else _agreement(marked, other)
+        scores |= {name: measure(name, case) for name in figures.PLACE}
+    passes: Counter[str] = Counter(forward=board.forwards - before)
+    for spent in (shown.passes, again.passes, {} if other is None else other.passes):
+        passes.update({name: int(count) for name, count in spent.items()})
+    questions = _questions(scores, shown, other, nothing, asked_place=case.region is not None)
+    verdict = verdicts.overall(questions) if nothing is None else NOT_ASSESSABLE
+    prediction = explanation.predictions[shown.model]
+    answer = next(r for r in prediction.top(len(prediction.labels)) if r.index == shown.target.index)
+    top, lost = prediction.top(1)[0], None if case.region is None else case.region.lost
     return TrustCard(
         explanation=explanation,
         map=shown,
@@ -172,7 +201,7 @@ def _card(
         warnings=tuple(warnings(shown, explanation, answer, top, lost)),
         lost=lost,
         second=None if other is None else other.method,
-        passes={k: passes[k] for k in ("forward", "backward")},
+        passes={name: passes[name] for name in ("forward", "backward")},
         budget=effort.budget,
         seconds=perf_counter() - start,
         seed=seed,
@@ -187,15 +216,12 @@ def _questions(
     scores: Mapping[str, Score], shown: Map, other: Map | None, nothing: str | None, *, asked_place: bool
 ) -> tuple[Question, ...]:
     limits = verdicts.thresholds()
-    cells = shown.values.size
-    if other is not None:
-        cells = min(cells, other.values.size)
     made = []
     for name, statistic in verdicts.STATISTICS.items():
         if name == "place" and not asked_place:
             continue
         found = verdicts.Statistic(None, nothing) if nothing is not None else statistic(scores)
-        verdict, why = verdicts.judged(name, found, limits, cells)
+        verdict, why = verdicts.judged(name, found, limits)
         made.append(
             Question(
                 name=name,

@@ -40,17 +40,18 @@ def _body(card: TrustCard) -> str:
     warned = "".join(f"<li>{_text(w)}</li>" for w in card.warnings)
     return "\n".join(
         [
-            f"<header><h1>Can this map be believed?</h1><p class='muted'>{_text(method)} of <bdi>{_text(card.map.model)}</bdi>"
+            f'<header><h1>Can this map be believed?</h1><p class="muted">{_text(method)} of <bdi>{_text(card.map.model)}</bdi>'
             f" on <bdi>{_text(name)}</bdi></p></header>",
             f'<section class="verdict {_CLASS[card.verdict]}"><p class="word">{_capital(card.verdict)}</p>'
             f"<p>{_text(card.because)}</p></section>",
             _seen(card),
-            f'<ul class="warnings">{warned}</ul>' if warned else "",
-            '<section class="questions">',
-            f"<p class='muted'>{_KEY}Shaded: what chance reaches. Upright line: its level. Dot: this map. The first two "
-            "questions decide; the others inform.</p>",
-            *(_question(q) for q in card.questions),
-            "</section>",
+            f'<section><ul class="warnings">{warned}</ul></section>' if warned else "",
+            f'<section class="questions"><p class="muted">{_KEY}Shaded: what chance reaches. Upright line: its level. Dot: '
+            "this map. The first two questions decide; the others inform.</p>",
+            *(_question(q) for q in card.questions if q.decides),
+            '<div class="others">',
+            *(_question(q) for q in card.questions if not q.decides),
+            "</div></section>",
             _foot(card),
         ]
     )

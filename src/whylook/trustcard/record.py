@@ -23,7 +23,7 @@ def record(card: TrustCard) -> dict[str, Any]:
         "versions": about["versions"],
         "image": {k: v for k, v in about["images"][0].items() if k != "figure"},
         "model": about["models"][0],
-        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key")},
+        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key", "trust")},
         **summary(card),
         "thresholds": {"made": verdicts.frozen()["made"], "rates": verdicts.frozen()["rates"]},
     }
@@ -61,7 +61,7 @@ def _question(question: Question) -> dict[str, Any]:
         "because": question.because,
         "statistic": plain(question.statistic),
         "threshold": plain(question.threshold),
-        "supported_if": "at least" if question.name in verdicts.HIGH else "at most",
+        "supported_if": "at most" if question.name in verdicts.LOW else "at least",
         "figures": [_figure(f) for f in question.figures],
     }
 

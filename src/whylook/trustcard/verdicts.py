@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from whylook.metrics import Score
@@ -43,53 +44,52 @@ class Statistic:
 
 
 def dependence(scores: Scores) -> Statistic:
-    """How far deletion and insertion are beyond random orders, in their standard deviations: the mean of the two."""
-    found = [scores[name] for name in ("deletion-gap", "insertion-gap")]
-    lost = next((s.reason for s in found if s.value is None), None)
+    """Mean of three standard scores: deletion and insertion among random orders, knock-out among other places."""
+    curves, out = [scores[name] for name in ("deletion-gap", "insertion-gap")], scores["knock-out"]
+    lost = next((s.reason for s in (*curves, out) if s.value is None), None)
     if lost is not None:
         return Statistic(None, lost)
-    if any("z" not in s.facts for s in found):
+    if any("z" not in s.facts for s in curves):
         return Statistic(None, "the score does not depend on which blocks are filled in")
-    return Statistic(sum(s.facts["z"] for s in found) / len(found))
+    assert out.value is not None
+    assert out.n is not None
+    return Statistic((sum(s.facts["z"] for s in curves) + standard(out.value, out.n)) / 3)
 
 
-def learned(scores: Scores) -> Statistic:
-    """Similarity to the maps of networks with random weights."""
-    return Statistic(scores["full-randomization"].value, scores["full-randomization"].reason)
+def standard(percentile: float, n: int) -> float:
+    """Standard score of a percentile among n: half a place is kept from both ends, which are infinitely far away."""
+    least = 0.5 / (n + 1)
+    return NormalDist().inv_cdf(min(max(percentile, least), 1 - least))
 
 
-def by_place(name: str, scores: Scores) -> Statistic:
-    """How many of the other places agree as much: the p that the metric gives."""
-    score = scores[name]
-    return Statistic(score.facts.get("p"), score.reason)
+def plain(name: str, scores: Scores) -> Statistic:
+    """The figure itself."""
+    return Statistic(scores[name].value, scores[name].reason)
 
 
-HIGH = ("dependence",)  # supported from the threshold up; the others from it down
+def place(scores: Scores) -> Statistic:
+    """How many standard deviations more the map has on the region than on its shape at other places."""
+    score = scores["enrichment"]
+    return Statistic(score.facts.get("z"), score.reason)
+
+
 STATISTICS: Mapping[str, Callable[[Scores], Statistic]] = {
     "dependence": dependence,
-    "learned": learned,
-    "stability": partial(by_place, "flip-consistency"),
-    "agreement": partial(by_place, "rank-correlation"),
-    "place": partial(by_place, "enrichment"),
+    "learned": partial(plain, "full-randomization"),
+    "stability": partial(plain, "flip-consistency"),
+    "agreement": partial(plain, "rank-correlation"),
+    "place": place,
 }
+LOW = ("learned",)  # supported from the threshold down, the others from it up
 DECIDE = ("dependence", "learned")
 
 
-def judged(name: str, statistic: Statistic, limits: Mapping[str, float], cells: int) -> tuple[Verdict, str]:
-    """The verdict on a question, and the reason where there is none.
-
-    Parameters
-    ----------
-    cells : of the map; with too few, no p could pass.
-    """
+def judged(name: str, statistic: Statistic, limits: Mapping[str, float]) -> tuple[Verdict, str]:
+    """The verdict on a question, and the reason where there is none."""
     if statistic.value is None:
         return NOT_ASSESSABLE, statistic.reason or "it was not measured"
-    limit = limits[name]
-    if name in HIGH:
-        return (SUPPORTED if statistic.value >= limit else CHANCE), ""
-    if name not in DECIDE and 1 / cells > limit:
-        return NOT_ASSESSABLE, f"the map has {cells} cells, too few for its place to be no chance"
-    return (SUPPORTED if statistic.value <= limit else CHANCE), ""
+    passed = statistic.value <= limits[name] if name in LOW else statistic.value >= limits[name]
+    return (SUPPORTED if passed else CHANCE), ""
 
 
 def overall(questions: Sequence[Question]) -> Verdict:

@@ -22,6 +22,8 @@ def empty(shown: Map) -> str | None:
         return "The map is not finite."
     if np.ptp(values) == 0:
         return "The map is the same everywhere, so it points nowhere."
+    if values.max() <= 0:
+        return "Nothing in the map speaks for the target."
     return None
 
 

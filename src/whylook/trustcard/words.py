@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from whylook.report.words import number
 from whylook.trustcard.card import Figure, TrustCard
 
@@ -42,7 +45,22 @@ def spent(card: TrustCard) -> str:
 
 def error_rates() -> list[str]:
     """What is known of the verdicts' errors, in sentences."""
+    from whylook.trustcard.verdicts import frozen
+
+    known, made = frozen()["rates"], frozen()["made"]
+    blind, right = known["blind"], known["card"]["right"]
     return [
         "Supported means that the map can be believed as an account of where this model looks. It does not mean that the "
         "model is right, nor that it looks at the right thing.",
+        f"How often the verdict is wrong, on drawn pictures whose truth is known ({made['networks']} small networks): of "
+        f"{blind['maps']} maps that cannot know the network {share(blind)} were called supported, and of {right['maps']} that "
+        f"are right {share(right)}. For photos and large networks these rates are not known.",
     ]
+
+
+def share(rate: Mapping[str, Any]) -> str:
+    """A rate with its 95 % interval, in per cent."""
+    if rate["supported"] is None:
+        return "–"
+    text = f"{100 * rate['supported']:.0f} %"
+    return text if rate["low"] is None else f"{text} [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
