@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m whylook.phantom.calibrate", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where weights and figures are kept between runs")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each network; what is missing is trained")
-    parser.add_argument("--patients", type=int, default=2, help="of each trained network, its own")
+    parser.add_argument("--patients", type=int, default=1, help="of each trained network, its own")
     parser.add_argument("--output", type=Path, default=verdicts.FILE, help="where the thresholds go")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page whose tables are written anew")
     asked = parser.parse_args(arguments)

@@ -176,8 +176,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     cards = [(_KINDS[k], share(r), str(r["maps"])) for k, r in known["card"].items() if r["maps"]]
     methods = [(f"`{m}`", share(r), str(r["maps"])) for m, r in known["methods"].items()]
     return (
-        f"{made['maps']:,} maps of {made['networks']} networks ({len(made['seeds'])} training seeds), "
-        f"{made['patients per network']} patients each.\n\n"
+        f"{made['maps']:,} maps of {made['networks']} networks ({len(made['seeds'])} training seeds); patients of each "
+        f"network's own: {made['patients per network']}.\n\n"
         + _grid(("question", "measured by", "*supported* if", "blind maps that pass", "right maps that pass"), rows)
         + "\n**The card's verdict** (both deciding questions):\n\n"
         + _grid(("map", "*supported*", "maps"), cards)

@@ -79,6 +79,8 @@ def trust(
             raise UsageError(f"{given[0]} belongs to making a map; an explanation's maps are made already.")
         explanation, shown = what, _chosen(what, model, method, target)
     else:
+        if isinstance(what, list | tuple):
+            raise UsageError("A trust card is of one picture, not of a list; call trust for each.")
         name = method or DEFAULT_METHOD
         explanation = explain(
             what, DEFAULT_MODEL if model is None else model, name, target, layer=layer, seed=seed, device=device,
