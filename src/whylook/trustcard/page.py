@@ -50,8 +50,10 @@ def _body(card: TrustCard) -> str:
             "this map. The first two questions decide; the others inform.</p>",
             *(_question(q) for q in card.questions if q.decides),
             '<div class="others">',
-            *(_question(q) for q in card.questions if not q.decides),
-            "</div></section>",
+            *(_question(q) for q in card.questions if not q.decides and q.name != "place"),
+            "</div>",
+            *(_question(q) for q in card.questions if q.name == "place"),
+            "</section>",
             _foot(card),
         ]
     )
