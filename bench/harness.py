@@ -6,7 +6,7 @@ import gc
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -85,13 +85,17 @@ class Clock:
     quick: bool = False  # one round each, to see that everything runs
     spent: float = field(default=0.0)
 
-    def interleaved(self, jobs: Mapping[str, Job], rounds: int = 7, warm: int = 1) -> dict[str, list[float]]:
-        """Seconds of all `jobs`, in turn, `rounds` times after `warm` rounds."""
+    def interleaved(
+        self, jobs: Mapping[str, Job], rounds: int = 7, warm: int = 1, once: Collection[str] = ()
+    ) -> dict[str, list[float]]:
+        """Seconds of all `jobs`, in turn, `rounds` times after `warm` rounds; those in `once` in the middle one only."""
         start = perf_counter()
         rounds, warm = (1, 0) if self.quick else (rounds, warm)
         times: dict[str, list[float]] = {name: [] for name in jobs}
         for i in range(rounds + warm):
             for name, job in jobs.items():
+                if name in once and i != warm + rounds // 2:
+                    continue
                 gc.collect()
                 begun = perf_counter()
                 job()

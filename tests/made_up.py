@@ -65,7 +65,7 @@ def explanation(
     known, predictions, maps, failures = {}, {}, [], []
     for number, name in enumerate(models):
         feeding = FEEDING[number % 4]
-        known[name] = Model(name, nn.Identity(), feeding, tuple(labels), fingerprint=f"f00d{number}", notes=("Noted.",))
+        known[name] = Model(name, nn.Identity(), feeding, tuple(labels), notes=("Noted.",))
         logits = np.sort(rng.normal(size=len(labels)).astype(np.float32))[::-1].copy()
         odds = np.exp(logits)
         predictions[name] = Prediction(logits, (odds / odds.sum()).astype(np.float32), tuple(labels))
@@ -94,4 +94,5 @@ def explanation(
                         warning=WARNING if method.endswith("signed") and number == 0 else None,
                     )
                 )
-    return Explanation(image, known, predictions, tuple(maps), tuple(failures), provenance={"device": "cpu"})
+    marks = {name: f"f00d{number}" for number, name in enumerate(models)}
+    return Explanation(image, known, predictions, tuple(maps), tuple(failures), {"device": "cpu"}, marks)

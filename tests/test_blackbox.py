@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 import whylook
 from toys import batch, build
 from whylook import attribute, explain, load_model
+from whylook.engine.blackbox import BlackBox
+from whylook.engine.request import Request
+from whylook.engine.run import run
+from whylook.engine.targets import Score, resolve
 from whylook.errors import ModelError, UsageError
 from whylook.methods import METHODS
 
@@ -137,9 +142,17 @@ def test_probabilities_become_logits_and_that_is_said() -> None:
 
 
 def saved(
-    path: Path, toy: nn.Module, shape: list[object], *, last: bool = False, softmax: bool = False, **told: str
+    path: Path,
+    toy: nn.Module,
+    shape: list[object],
+    *,
+    last: bool = False,
+    softmax: bool = False,
+    before: Sequence[onnx.ValueInfoProto] = (),
+    scores: bool = True,
+    **told: str,
 ) -> Path:
-    """The network of `net` as an ONNX file."""
+    """The network of `net` as an ONNX file; `before` its scores other outputs."""
     weights = {n: p.detach().numpy() for n, p in toy.named_parameters()}
     nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])] if last else []
     nodes += [
@@ -150,9 +163,10 @@ def saved(
         helper.make_node("Gemm", ["d", "4.weight", "4.bias"], ["e"], transB=1),
     ]
     nodes += [helper.make_node("Softmax", ["e"], ["f"])] if softmax else []
+    nodes += [helper.make_node("ArgMax", ["e"], ["class"], axis=1, keepdims=0)]
     graph = helper.make_graph(
         nodes, "toy", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("f" if softmax else "e", TensorProto.FLOAT, [shape[0], 4])],
+        [*before, *[helper.make_tensor_value_info("f" if softmax else "e", TensorProto.FLOAT, [shape[0], 4])] * scores],
         [numpy_helper.from_array(v, n) for n, v in weights.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -206,6 +220,47 @@ def test_what_is_not_known_of_an_onnx_file_is_asked_for(tmp_path: Path) -> None:
 def test_probabilities_of_an_onnx_file_become_logits(tmp_path: Path) -> None:
     model = load_model(saved(tmp_path / "p.onnx", net(), ["n", 3, 32, 32], softmax=True, **TOLD))
     assert any("logarithms" in n for n in model.notes)
+
+
+CLASS = helper.make_tensor_value_info("class", TensorProto.INT64, ["n"])
+FEATURES = helper.make_tensor_value_info("d", TensorProto.FLOAT, ["n", 6])
+MAP = helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n", 6, "h", "w"])
+
+
+def test_of_several_outputs_the_one_with_scores_is_read(tmp_path: Path) -> None:
+    toy, shape = net(), ["n", 3, 32, 32]
+    plain = load_model(saved(tmp_path / "toy.onnx", toy, shape, **TOLD))
+    model = load_model(saved(tmp_path / "more.onnx", toy, shape, before=[CLASS, MAP], **TOLD))
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(model.network(x), plain.network(x))
+    with pytest.raises(ModelError, match=r"d tensor.float. .*which of them is the class scores is not known"):
+        load_model(saved(tmp_path / "two.onnx", toy, shape, before=[FEATURES], **TOLD))
+    with pytest.raises(ModelError, match=r"class tensor.int64.*none of it is class scores"):
+        load_model(saved(tmp_path / "class.onnx", toy, shape, before=[CLASS], scores=False, **TOLD))
+
+
+def test_a_function_may_write_all_its_answers_to_one_place_and_to_its_input() -> None:
+    weights = torch.randn(3 * 16 * 16, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    answers = np.zeros((256, 3), np.float32)
+
+    def plain(images: np.ndarray) -> np.ndarray:
+        return (np.asarray(images) * 2).reshape(len(images), -1) @ weights
+
+    def careless(images: np.ndarray) -> np.ndarray:
+        images *= 2
+        answers[: len(images)] = np.asarray(images).reshape(len(images), -1) @ weights
+        return answers[: len(images)]
+
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    wanted = [Request(METHODS["occlusion"])]
+    (seen, _), (expected, _) = (
+        run(BlackBox(f), (x,), wanted, lambda logits, one: resolve(None, logits, one), Score())
+        for f in (careless, plain)
+    )
+    assert torch.equal(seen.logits, expected.logits)
+    for name, parameters in (("occlusion", {}), ("rise", {"samples": 300}), ("kernel-shap", {})):
+        found, right = (whylook.attribute(f, x.clone(), name, 0, **parameters) for f in (careless, plain))
+        assert torch.equal(found, right)
 
 
 def test_files_that_cannot_be_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import whylook
 from whylook.catalog import facts, families, link, markdown, meaning
 from whylook.cli import run
 from whylook.methods import METHODS
@@ -83,3 +85,31 @@ def test_json_is_the_same_facts(capsys: pytest.CaptureFixture[str]) -> None:
     assert one["link"] == "https://doi.org/10.1109/WACV45572.2020.9093360"
     assert one["parameters"] == {}
     assert next(m for m in listed if m["name"] == "score-cam")["parameters"] == {"baseline": 0.0, "rule": "softmax"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "forwards", "backwards"),
+    [
+        ("gradient", {}, 1, 1),
+        ("smoothgrad", {"samples": 7}, 7, 7),
+        ("integrated-gradients", {"steps": 5}, 7, 5),
+        ("integrated-gradients", {"steps": 5, "baseline": ["black", "white"]}, 14, 10),
+        ("blur-ig", {"steps": 5}, 7, 5),
+        ("guided-ig", {"steps": 5}, 7, 5),
+        ("expected-gradients", {"samples": 5, "baseline": ["black", "white"]}, 8, 5),
+        ("gradient-shap", {"samples": 5}, 7, 5),
+        ("occlusion", {}, 226, 0),
+        ("rise", {"samples": 9}, 9, 0),
+        ("lime", {"samples": 60}, 60, 0),
+        ("lime", {"cells": 2}, 16, 0),
+        ("kernel-shap", {"samples": 100}, 102, 0),
+        ("kernel-shap", {"cells": 2}, 16, 0),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_said_of_the_cost_is_what_is_counted(
+    name: str, given: dict[str, object], forwards: int, backwards: int
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    (made,) = whylook.explain(picture, "phantom:vgg", name, parameters={name: given}).maps
+    assert made.passes == {"forward": forwards, "backward": backwards}, METHODS[name].cost

@@ -209,6 +209,12 @@ def test_a_map_s_numbers_and_warning_are_in_the_table(
         ("integrated-gradients.steps=0", "steps must be a whole number, 1 or more"),
         ("integrated-gradients.rule=simpson", "no rule 'simpson'"),
         ("integrated-gradients", "is not METHOD.NAME=VALUE"),
+        ("integrated-gradients.steps=five", "steps of integrated-gradients must be a whole number, not 'five'"),
+        ("integrated-gradients.steps=5,6", "must be a whole number, not [5, 6]"),
+        ("integrated-gradients.steps=inf", "must be a whole number, not inf"),
+        ("integrated-gradients.rule=", "rule of integrated-gradients must be a name, not ''"),
+        ("integrated-gradients.tolerance=0", "tolerance must be above 0"),
+        ("integrated-gradients.seed=1", "give it once for all methods, as an argument seed=… or as --seed"),
     ],
 )
 def test_a_setting_that_cannot_be_is_2(
@@ -217,6 +223,30 @@ def test_a_setting_that_cannot_be_is_2(
     given = ["-x", "integrated-gradients", "--set", setting, "-o", str(tmp_path)]
     assert run(["explain", str(photo), *MODEL, *given]) == 2
     assert match in capsys.readouterr().err
+
+
+def test_a_setting_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"gives rise\.samples twice"):
+        parse_settings(["rise.samples=5", "lime.samples=9", "rise.samples = 6"])
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (["--seed", "1.5"], "'1.5' is not a whole number"),
+        (["--seed", "-1"], "seed must be a whole number from 0"),
+        (["--seed", "9" * 30], "seed must be a whole number from 0"),
+        (["--num-classes", "3.5"], "'3.5' is not a whole number"),
+        (["-x", "lime", "--set", "lime.segments=a,b"], "is neither grid"),
+    ],
+)
+def test_numbers_that_are_none_are_2(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], match: str
+) -> None:
+    """A seed of 1.5 was rounded to 2, and one too large ended in an error that nobody expected."""
+    assert run(["explain", str(photo), *MODEL, *given, "-o", str(tmp_path / "out")]) == 2
+    assert match in sentence_of(capsys)
+    assert not (tmp_path / "out").exists()
 
 
 def test_several_values_of_a_setting_are_a_list() -> None:

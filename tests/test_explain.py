@@ -246,3 +246,14 @@ def test_of_several_targets_one_has_to_be_named() -> None:
         result.map("plain", "grad-cam")
     with pytest.raises(whylook.UsageError, match="other classes than 3"):
         result.map("plain", "grad-cam", 3)
+
+
+def test_why_a_map_is_zero_is_true_of_the_method() -> None:
+    """The score of a picture that is its own baseline does react to the picture: that was denied."""
+    image = np.full((64, 64), 90, np.uint8)
+    methods = ["integrated-gradients", "lime"]
+    given = {"integrated-gradients": {"baseline": "mean"}, "lime": {"width": 1e-200, "samples": 60}}
+    result = explain(image, "phantom:vgg", methods, parameters=given)
+    path, lime = result.maps
+    assert "may be its own baseline" in str(path.reason)
+    assert "do not tell all 49 segments apart" in str(lime.reason)

@@ -44,7 +44,7 @@ def fold_of(network: nn.Module, x: Tensor) -> Fold | None:
 
 def folded_norms(network: nn.Module, x: Tensor) -> int:
     fold = fold_of(network, x)
-    return 0 if fold is None else sum(e.mean is not None for e in fold.entries.values())
+    return 0 if fold is None else sum(e.norm is not None for e in fold.entries.values())
 
 
 def both(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -425,3 +425,64 @@ def test_random_networks_have_the_same_logits_and_gradients(blocks: list[tuple[o
                 (expected,) = torch.autograd.grad(plain[:, 0].sum(), leaf)
                 (found,) = torch.autograd.grad(folded[:, 0].sum(), other)
                 torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9 * max(scale, 1.0))
+
+
+def test_another_epsilon_is_not_overlooked() -> None:
+    network = small(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)).double()
+    through_the_fold(network, X)
+    network[1].eps = 0.5
+    torch.testing.assert_close(
+        through_the_fold(network, X), through_the_fold(copy.deepcopy(network), X), rtol=1e-12, atol=0
+    )
+
+
+@pytest.mark.parametrize("name", ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"])
+def test_values_that_change_places_are_not_overlooked(name: str) -> None:
+    network = small(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)).double()
+    tensor = {**dict(network.named_parameters()), **dict(network.named_buffers())}[name].data
+    tensor.copy_(torch.arange(1.0, 1 + tensor.numel()).view_as(tensor))  # whose sum is exact in any order
+    first = fold_of(network, X)
+    tensor.copy_(tensor.flip(0))
+    assert fold_of(network, X) is not first
+
+
+class ByRows(Functional):
+    """Reads the convolution's output again after its norm, but not when it is recorded, with one row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        z = self.bn(y)
+        if len(x) > 1:
+            z = z + y
+        return self.fc(z.relu().mean((2, 3)))
+
+
+def test_a_reader_after_the_norm_is_noticed_where_it_was_not_recorded() -> None:
+    network = settle(ByRows("plain")).double()
+    fold = fold_of(network, X)
+    assert fold is not None
+    with guarded(network, X.device), pytest.raises(MisfoldError, match="another reader"):
+        fold.run(network, (X,))
+    with guarded(network, X.device):
+        scores = probe.Probe(network, torch.tensor([[0]]), whylook.engine.targets.Score(), fold=fold).scores(X)
+    assert torch.equal(scores, network(X)[:, :1])
+
+
+class OneRowOnly(Functional):
+    """A view of rows and channels together, which channels-last has of one row only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn(self.conv(x))
+        n, c, h, w = y.shape
+        return self.fc(F.avg_pool2d(y.view(n * c, 1, h, w), 2).view(n, c, -1).mean(2))
+
+
+def test_views_that_more_rows_do_not_have_mean_as_delivered() -> None:
+    network = settle(OneRowOnly("plain"))
+    x = X.float()
+    found = whylook.attribute(network, x, "smoothgrad", 0, samples=probe.FROM)
+    before, probe.FROM = probe.FROM, 1000
+    try:
+        torch.testing.assert_close(found, whylook.attribute(network, x, "smoothgrad", 0, samples=16))
+    finally:
+        probe.FROM = before

@@ -237,3 +237,53 @@ def test_the_map_is_that_of_the_plain_evaluation(toy_name: str, monkeypatch: pyt
     plain = whylook.attribute(toy, x, "occlusion", 1, window=3, stride=2, score=score)
     assert len(asked) == 2
     torch.testing.assert_close(quick, plain, rtol=1e-9, atol=1e-12)
+
+
+class LikePools(nn.Module):
+    """Pools of one map whose arguments, written one behind the other, are the same numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        far, near = F.max_pool2d(x, 4, padding=2), F.max_pool2d(x, 4, stride=2)
+        wide, close = F.avg_pool2d(x, 4, padding=2), F.avg_pool2d(x, 4, stride=2)
+        return far.mean((2, 3)) + near.mean((2, 3)) + 2 * wide[:, :, 1:, 1:].mean((2, 3)) + close[:, :, 1:].mean((2, 3))
+
+
+class Detached(nn.Module):
+    """Changes its map in place through another name of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 2
+        other = x.detach()
+        other.relu_()
+        return (x + other.data.mul_(0.5)).mean((2, 3))
+
+
+class Kept(nn.Module):
+    """Keeps a copy of a map that changes everywhere, and then adds to the map what no rule knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, x.new_ones(3, 3, 3, 3), padding=1)
+        x = x + x.flip(3) * 0 + F.pad(x, (0, 0, 0, 0))
+        kept = x.clone()
+        x.add_(torch.linspace(0, 1, x.shape[3], dtype=x.dtype))
+        return (x * kept).mean((2, 3))
+
+
+@pytest.mark.parametrize("network", [LikePools(), Detached(), Kept()])
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (3, 2), (12, 1)])
+def test_nothing_is_mistaken_where_nobody_compares(
+    network: nn.Module, window: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incremental, "_agrees", lambda *_: True)
+    x = torch.randn(1, 3, 16, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    compare(network, x, window, stride, 1e-12)
+
+
+def test_in_double_precision_a_small_error_is_noticed() -> None:
+    class Nearly(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean((2, 3)) * (1 + 1e-6 * isinstance(x, Patched))
+
+    x = torch.randn(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        assert occluded(Nearly(), x, torch.zeros_like(x), boxes((16, 16), 2, 2)) is None

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 import whylook
-from whylook.engine.layers import find_layer, first_tensor
+from whylook.engine.layers import find_layer
+from whylook.engine.outputs import first_tensor
 
 # One architecture per family: name -> (grid at the family's own input size, layout).
 TIMM = {

@@ -19,9 +19,10 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+import whylook
 from whylook.errors import ModelError, UsageError
 from whylook.image import load_image
-from whylook.models import SOURCES, load_model
+from whylook.models import SOURCES, load_model, weights
 from whylook.models import labels as names
 from whylook.models.model import Model
 from whylook.models.timm import ALIASES
@@ -459,6 +460,24 @@ def test_the_fingerprint_sees_every_byte_and_nothing_else(tmp_path):
     with torch.no_grad():
         big.weight.view(-1)[5_000_000] += 1
     assert fingerprint(big) != before
+
+
+def test_a_models_fingerprint_is_of_its_weights_now_and_an_explanations_of_those_that_made_it(monkeypatch):
+    hashed = []
+    monkeypatch.setattr(weights, "fingerprint", lambda network: hashed.append(network) or fingerprint(network))
+    network = toy()
+    model = load_model(network, preprocess=Preprocess((16, 16), mean=(0.0,) * 3, std=(1.0,) * 3))
+    assert not hashed  # loading does not wait for it
+    picture = whylook.load_image(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    result = whylook.explain(picture, model, "gradient")
+    before = fingerprint(network)
+    assert model.fingerprint == result.fingerprints["Sequential"] == before
+    assert len(hashed) == 1
+    with torch.no_grad():
+        network[-1].bias += 1
+    assert model.fingerprint == fingerprint(network) != before
+    assert result.fingerprints["Sequential"] == before
+    assert len(hashed) == 2
 
 
 def test_a_model_toml(tmp_path):

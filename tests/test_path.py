@@ -1,5 +1,7 @@
 """Path methods: what their papers prove, what Captum computes, and what is said where shares do not add up."""
 
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -400,3 +402,62 @@ def test_adaptive_segments_keep_their_promise_on_every_toy(toy_name: str) -> Non
     kept = raw.facts["relative_residual"][:, 0] <= 0.05
     said = [row[0] is not None for row in raw.warnings] if raw.warnings else [False, False]
     assert [not k for k in kept.tolist()] == said
+
+
+@pytest.mark.parametrize("name", ["integrated-gradients", "guided-ig", "expected-gradients"])
+def test_a_score_that_is_not_finite_on_the_way_is_told(name: str) -> None:
+    """The slopes 1 / (x − 0.5) of a logarithm that does not exist left of 0.5 cancel to a map of zeros."""
+    network = Scores(lambda x: (x[:, 0] - 0.5).log())
+    with pytest.warns(UserWarning, match="not finite at the baseline"):
+        whylook.attribute(network, torch.ones(1, 1, dtype=torch.float64), name)
+
+
+def test_a_baseline_that_is_the_input_is_not_blamed_for_rounding() -> None:
+    """Two rows of one batch differ in the last bit; 512 evaluations were spent on that, and the map was called wrong."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(10, 20), nn.Tanh(), nn.Linear(20, 3)).eval()
+    x = torch.randn(1, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for baseline in (x.clone(), x + 1e-6):
+            shares = whylook.attribute(network, x, "integrated-gradients", 0, baseline=baseline)
+            assert shares.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shares_that_cancel_are_no_residual(dtype: torch.dtype) -> None:
+    network = Scores(lambda x: torch.tanh(3 * x[:, 0]) - torch.tanh(3 * x[:, 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares = whylook.attribute(network, torch.ones(1, 2, dtype=dtype), "integrated-gradients")
+    torch.testing.assert_close(shares[0, 0], -shares[0, 1])
+
+
+def test_a_jump_of_the_score_has_no_gradient_and_is_told() -> None:
+    network = Scores(lambda x: (x[:, 0] > 0.5).to(x) + 0 * x[:, 0])
+    with pytest.warns(UserWarning, match="residual of 100.0% of that.*512 evaluations did not bring it down"):
+        whylook.attribute(network, torch.ones(1, 1, dtype=torch.float64), "integrated-gradients")
+
+
+def test_why_it_misses_is_said_for_each_baseline_and_not_for_their_sum() -> None:
+    """Baselines from which the score goes up and comes down: each ends within its tolerance, well below 512."""
+    network = Scores(lambda x: torch.sin(60 * x[:, 0]) + 0.01 * x[:, 0])
+    x = torch.full((1, 1), 2 * math.pi / 60 * 20, dtype=torch.float64)
+    several = [i * 1e-5 for i in range(8)]
+    with pytest.warns(UserWarning, match="up and down on the way"):
+        whylook.attribute(network, x, "integrated-gradients", baseline=several)
+
+
+def test_a_blur_of_any_strength_costs_the_same_and_ends_in_the_mean() -> None:
+    """It once took memory in proportion to the deviation: 10 GB at a million."""
+    x = torch.randn(1, 2, 5, 7, dtype=torch.float64)
+    mean = x.mean((2, 3), keepdim=True).expand_as(x)
+    for sigma in (4 * 7.0, 1e3, 1e9, 1e30):
+        torch.testing.assert_close(blurred(x, sigma), mean, rtol=0, atol=1e-9)  # tails beyond 6 deviations are left out
+    assert torch.equal(blurred(x, 1e-200), x)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(70, 2)).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares = whylook.attribute(network, x, "blur-ig", 0, blur=1e30)
+    w = network[1].weight[0].view(1, 2, 5, 7)
+    torch.testing.assert_close(shares, (w * (x - mean)).detach())

@@ -249,3 +249,13 @@ def test_an_extent_moves_cells_and_not_what_was_seen() -> None:
     assert np.isfinite(on).all()
     np.testing.assert_allclose(on[4:16, 5:25], Geometry((12, 20), (12, 20), (1.0, 1.0), (0.0, 0.0)).on_image(values))
     assert (on[:4, :5] == values[0, 0]).all()
+
+
+@pytest.mark.parametrize("sizes", [(16, 16), (17, 23), (4, 4), (1, 1), (1, 30)])
+def test_cells_are_no_more_than_elements(sizes: tuple[int, int]) -> None:
+    """A hundred thousand cells along each axis once asked for 40 GB."""
+    x = torch.zeros(1, 3, *sizes, dtype=torch.float64)
+    many, as_many = (random_masks(x, 8, cells, 0.5, Noise(0)) for cells in (100_000, max(sizes)))
+    assert many.shape == (8, *sizes)
+    assert torch.equal(many, as_many)
+    assert 0 <= many.min() <= many.max() <= 1

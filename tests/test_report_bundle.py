@@ -181,7 +181,7 @@ def test_keys_are_safe_and_distinct():
 
 def test_models_that_share_a_name_are_told_apart():
     first, second = made_up.explanation(models=("m",)), made_up.explanation(models=("m",))
-    other = replace(second, models={"m": replace(second.models["m"], fingerprint="other")})
+    other = replace(second, fingerprints={"m": "other"})
     content = manifest([first, first, other])
     assert [m["fingerprint"] for m in content["models"]] == ["f00d0", "other"]
     assert [m["model"] for m in content["maps"]] == [0] * 6 + [1] * 3
@@ -197,3 +197,19 @@ def test_rows_are_plain_values_one_per_map():
     assert {type(v) for row in table for v in row.values()} <= {str, int, float, type(None)}
     (empty,) = [row for row in table if row["reason"]]
     assert empty["max"] == 0
+
+
+def test_figures_of_somebody_else_stay(tmp_path):
+    (tmp_path / "figure-2.png").write_bytes(b"mine")
+    bundle.save([made_up.explanation()], tmp_path)
+    assert (tmp_path / "figure-2.png").read_bytes() == b"mine"
+    bundle.save([made_up.explanation()], tmp_path)
+    assert (tmp_path / "figure-2.png").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "no JSON", "[]", '{"images": [{}]}', '{"images": [{"figure": "../figure.png"}]}']
+)
+def test_a_result_of_somebody_else_is_no_reason_to_fail(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    assert strict(bundle.save([made_up.explanation()], tmp_path) / "result.json")["schema"] == "whylook/1"

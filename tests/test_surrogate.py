@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 import whylook
 from whylook import attribute
 from whylook.engine.probe import Noise
+from whylook.errors import UsageError
 from whylook.methods.surrogate import coalitions
 from whylook.segments import divide
 
@@ -162,3 +164,42 @@ def test_r_squared_belongs_to_the_map() -> None:
     result = whylook.explain(picture, model, ["lime", "kernel-shap"], parameters={"kernel-shap": {"cells": 3}})
     assert result.map("mean", "lime").facts == pytest.approx({"r2": 1.0, "segments": 49.0})
     assert result.map("mean", "kernel-shap").facts == pytest.approx({"r2": 1.0, "segments": 9.0, "exact": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("lime", {"width": 0.02, "samples": 60}),
+        ("lime", {"width": 1e-3, "samples": 1000}),
+        ("lime", {"width": 1e-200, "samples": 1000}),
+        ("kernel-shap", {"samples": 24, "seed": 1}),
+    ],
+)
+def test_coalitions_that_do_not_tell_segments_apart_are_told_whatever_the_fit(name: str, given: dict) -> None:
+    """Weights were off by as much as they are large, with R² 1 and without a word."""
+    torch.manual_seed(1)
+    linear = nn.Linear(12, 2).double()
+    x = torch.randn(1, 12, dtype=torch.float64)
+    exact = (linear.weight[0] * x[0]).detach()
+    with pytest.warns(UserWarning, match="do not tell all 12 segments apart.*take more samples"):
+        found = attribute(linear, x, name, 0, **given)
+    assert found.isfinite().all()
+    assert (found[0] - exact).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["lime", "kernel-shap"])
+@pytest.mark.parametrize("players", [1, 2, 3, 12])
+def test_coalitions_that_do_are_not_blamed(name: str, players: int) -> None:
+    torch.manual_seed(2)
+    linear = nn.Linear(players, 2).double()
+    x = torch.randn(1, players, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = attribute(linear, x, name, 0)
+    torch.testing.assert_close(found, (linear.weight[0] * x).detach())
+
+
+@pytest.mark.parametrize("segments", [["a", "b"], None, {}, object()])
+def test_segments_of_no_kind_are_refused(segments: object) -> None:
+    with pytest.raises(UsageError, match="is neither grid, slic, quickshift nor a map of whole numbers"):
+        divide(torch.zeros(1, 3, 8, 8), segments)

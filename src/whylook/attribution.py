@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from whylook.baselines import of_row
 from whylook.engine.blackbox import BlackBox
+from whylook.engine.company import mixes_rows
 from whylook.engine.probe import Inputs
-from whylook.engine.request import Layers, Precision, Request
+from whylook.engine.request import Layers, Precision, Raw, Request
 from whylook.engine.run import run
 from whylook.engine.targets import Score, ScoreName, Targets, as_index, resolve
 from whylook.errors import Unsupported, UsageError
 from whylook.methods import METHODS
+from whylook.parameters import check_seed
 
 
 def attribute(
@@ -61,27 +66,56 @@ def attribute(
     Unsupported
         If the method has no meaning for this network.
     """
+    check_seed(seed)
     network = module if isinstance(module, nn.Module) else _black_box(module)
     inputs = _check(network, x)
     wanted = None if targets is None else as_index(targets)
     request = Request(METHODS[method], parameters, layer, precision)
-    _, results = run(
-        network,
-        inputs,
-        [request],
-        lambda logits, one_logit: resolve(wanted, logits, one_logit),
-        Score(score, against),
-        seed=seed,
-    )
-    result = results[0]
-    if isinstance(result, Unsupported):
-        raise result
-    for sentence in dict.fromkeys(w for row in result.warnings for w in row if w):
+    results = [
+        _made(network, rows, part, which, Score(score, against), seed)
+        for rows, part, which in _together(network, inputs, request, wanted)
+    ]
+    for sentence in dict.fromkeys(w for result in results for row in result.warnings for w in row if w):
         warnings.warn(f"{method}: {sentence}", UserWarning, stacklevel=2)
-    values = result.values if isinstance(result.values, tuple) else (result.values,)
+    parts = [result.values if isinstance(result.values, tuple) else (result.values,) for result in results]
+    values = tuple(column[0] if len(column) == 1 else torch.cat(column) for column in zip(*parts, strict=True))
     if wanted is None or wanted.ndim < 2:
         values = tuple(v[:, 0] for v in values)
     return values if isinstance(x, tuple) and request.method.space != "layer" else values[0]
+
+
+def _together(
+    network: nn.Module, inputs: tuple[Tensor, ...], request: Request, wanted: Tensor | None
+) -> list[tuple[tuple[Tensor, ...], Request, Tensor | None]]:
+    """What is run at once: all rows, or each by itself where the network would let the others change it."""
+    n = inputs[0].shape[0]
+    listed = wanted is not None and wanted.ndim > 0
+    wrong = wanted is not None and listed and wanted.shape[0] != n  # which is said better further down
+    if n == 1 or wrong or not mixes_rows(network, inputs):
+        return [(inputs, request, wanted)]
+    per_row = {"low", "high"} | ({"baseline"} if not request.method.background else set())
+    return [
+        (
+            tuple(x[i : i + 1] for x in inputs),
+            replace(request, parameters={
+                name: of_row(value, i, inputs) if name in per_row else value for name, value in request.parameters.items()
+            }),
+            wanted[i : i + 1] if wanted is not None and listed else wanted,
+        )
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def _made(
+    network: nn.Module, inputs: tuple[Tensor, ...], request: Request, wanted: Tensor | None, score: Score, seed: int
+) -> Raw:
+    def choose(logits: Tensor, one_logit: bool) -> Tensor:
+        return resolve(wanted, logits, one_logit)
+
+    _, (result,) = run(network, inputs, [request], choose, score, seed=seed)
+    if isinstance(result, Unsupported):
+        raise result
+    return result
 
 
 def _black_box(function: Any) -> BlackBox:
@@ -99,6 +133,10 @@ def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
             raise UsageError(f"The input is a {type(t).__name__}; attribute takes a tensor [n, …] or a tuple of them.")
         if not t.is_floating_point():
             raise UsageError(f"The input is {t.dtype}; gradients need a floating-point tensor: convert with .float().")
+        if t.device.type == "meta":
+            raise UsageError("The input is on the meta device, which holds no values; give one on a real device.")
+        if bool(t.isnan().any()):
+            raise UsageError("The input has values that are not numbers (NaN), so no map of it would mean anything.")
         if t.ndim < 2 or t.shape[0] == 0:
             raise UsageError(f"The input has shape {tuple(t.shape)}; it must be [n, …] with n at least 1.")
     if not inputs or len({t.shape[0] for t in inputs}) != 1:

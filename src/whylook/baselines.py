@@ -181,18 +181,22 @@ def blurred(x: Tensor, sigma: float) -> Tensor:
     """
     if sigma == 0:
         return x
-    for axis in range(2, x.ndim):
+    axes = tuple(range(2, x.ndim))
+    low, high = x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+    for axis in axes:
         x = (x.movedim(axis, -1) @ _mirrored_gaussian(x.shape[axis], sigma).to(x)).movedim(-1, axis)
-    return x
+    return x.clamp(low, high)  # rounding must not take a picture of one color away from it: its map would be noise
 
 
 def _mirrored_gaussian(size: int, sigma: float) -> Tensor:
     """Return the symmetric matrix [size, size], float64, that blurs a row whose mirror images go on forever."""
     import torch
 
+    # A Gaussian this wide leaves less than 1e-30 of the slowest wave: any wider one is the same mean.
+    sigma = min(sigma, 4.0 * size)
     reach = math.ceil(6 * sigma) + size
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    weights = (-(offsets**2) / (2 * sigma**2)).exp()
+    weights = (-((offsets / sigma) ** 2) / 2).exp()
     weights = weights / weights.sum()
     # Beyond the edge, position j shows what is at its mirror image: … 1 0 | 0 1 … size-1 | size-1 size-2 …
     places = torch.arange(size)[:, None] + offsets.long()
@@ -243,9 +247,10 @@ def _of_the_input(name: str, x: Tensor) -> Tensor:
     if name == "blur":
         return blurred(x, BLUR * min(x.shape[2:]))
     axes = tuple(range(2, x.ndim))
-    if name == "mean":
-        return x.mean(axes, keepdim=True).expand_as(x)
-    return (x.amin if name == "min" else x.amax)(axes, keepdim=True).expand_as(x)
+    low, high = x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+    # Rounding must not take the mean of one color away from it.
+    made = x.mean(axes, keepdim=True).clamp(low, high) if name == "mean" else low if name == "min" else high
+    return made.expand_as(x)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

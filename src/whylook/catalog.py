@@ -127,7 +127,8 @@ def _entry(method: Method) -> list[str]:
         lines.append(f"- {heading.capitalize()}: {text}")
     own = [f"`{name}={value!r}`: {meaning(method, name)}" for name, value in method.parameters.items()]
     lines += [f"- {text}" for text in own]
-    lines.append(f"- Also takes {', '.join(f'`{name}`' for name in _engine(method))}.")
+    if also := _engine(method):
+        lines.append(f"- Also takes {', '.join(f'`{name}`' for name in also)}.")
     return lines
 
 

@@ -25,6 +25,7 @@ from whylook.image import Image, load_image
 from whylook.methods import METHODS, Method
 from whylook.models import load_model
 from whylook.models.model import Model
+from whylook.parameters import check_seed
 
 REFERENCE_MODELS = ("resnet50", "vgg16", "efficientnet_b0", "mobilenet")
 DEFAULT_METHODS = ("gradient", "input-x-gradient", "grad-cam")
@@ -181,6 +182,7 @@ class Job:
     seed: int
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         Score(self.score, None if self.against is None else 0)  # an unknown name, or a pair that cannot be, is said now
 
     @property
@@ -242,6 +244,7 @@ class Job:
             maps=tuple(maps),
             failures=tuple(failures),
             provenance=provenance(self.models, self.seed),
+            fingerprints={m.name: m.fingerprint for m in self.models},
         )
 
     def _map(
@@ -396,7 +399,12 @@ def why_empty(
         return f"The map is zero: nothing is active in layer {', '.join(names)} for this picture."
     if names:
         return "The map is zero: everything in the layer speaks against the target, and the method shows only what is for it."
-    return "The map is zero: the score reacts to nothing in this picture."
+    if raw.warnings and raw.warnings[0] and raw.warnings[0][k]:
+        return f"The map is zero. {raw.warnings[0][k]}"
+    return (
+        "The map is zero: what the method changes in this picture makes no difference to what it measures "
+        "(the picture may be its own baseline)."
+    )
 
 
 def device_of(model: Model) -> torch.device:

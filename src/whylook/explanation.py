@@ -126,6 +126,7 @@ class Explanation:
     maps : in order of model, method, target.
     failures : what could not be done and why: (model, method or "", sentence).
     provenance : what the bits depend on beside the versions: seed, devices, threads, platform.
+    fingerprints : of the weights that made the maps, by model name; empty where there is none to be had.
     cards : trust cards of the maps, in order, where they were measured (see `whylook.trustcard.trust_all`).
     """
 
@@ -135,6 +136,7 @@ class Explanation:
     maps: tuple[Map, ...]
     failures: tuple[tuple[str, str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
     cards: tuple[TrustCard, ...] = ()
 
     def __iter__(self) -> Iterator[Map]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whylook import baselines
+from whylook.engine.company import mixes_rows
+from whylook.engine.generators import seed_all
 from whylook.engine.probe import Probe, probing
 from whylook.engine.targets import Score, ScoreName
 from whylook.errors import Unsupported, UsageError
@@ -80,9 +82,7 @@ class Board:
         key = (name, keep.shape, keep.dtype.str, blake2b(keep.tobytes(), digest_size=16).digest())
         if key not in self._answers:
             # A network that draws numbers of its own draws the same for every question; `guarded` puts the state back.
-            torch.default_generator.manual_seed(self.seed)
-            if self._x.is_cuda:
-                torch.cuda.manual_seed(self.seed)
+            seed_all(self._x.device, self.seed)
             parts = [self._probe.scores(self._filled(part, baseline)) for part in _pieces(keep)]
             self._answers[key] = torch.cat(parts).double().cpu()
         return self._answers[key], self._every.one_logit
@@ -179,5 +179,6 @@ def perturbing(
         raise Unsupported(f"Blocks are filled in of one picture [1, c, h, w]; the input has shape {list(x.shape)}.")
     every = _EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=x.device)
-    with probing(network, nobody, cast(Score, every), seed=seed, progress=progress) as probe:
+    single = mixes_rows(network, (x,))
+    with probing(network, nobody, cast(Score, every), single=single, seed=seed, progress=progress) as probe:
         yield Board(probe, every, x.detach().clone(), seed)

@@ -58,6 +58,7 @@ def adaptive(
     tolerance: float,
     most: int,
     together: int = 16,
+    rounding: float = 0.0,
 ) -> tuple[list[float], list[float]]:
     """Nodes inside (0, 1), and weights that sum to 1, whose weighted slopes add up to `last - first`.
 
@@ -74,13 +75,14 @@ def adaptive(
     tolerance : stop where the weighted slopes miss `last - first` by no more than this share of it. Where it is less
         than a 50th of all that the score goes up and down on the way, of that 50th.
     most : stop after so many evaluations, in tolerance or not.
+    rounding : what scores may differ by and still be the same; a smaller miss is none.
     together : evaluations per round; constant, so that a result depends on nothing but the function.
     """
     nodes = sorted(measure([(i + 0.5) / together for i in range(together)]))
     while True:
         gaps = _gaps(nodes, first, last)
         traveled = sum(abs(b - a) for a, b in pairwise([first, *(n.score for n in nodes), last]))
-        enough = tolerance * max(abs(last - first), traveled / 50)
+        enough = max(tolerance * max(abs(last - first), traveled / 50), rounding)
         missing = max(abs(sum(miss for miss, _ in gaps)), math.hypot(*(miss for miss, _ in gaps)))
         room = min(together, most - len(nodes))
         if missing <= enough or room < 1 or math.isnan(missing):

@@ -46,7 +46,12 @@ def divide(x: Tensor, segments: Any = "grid", cells: int = 7) -> Tensor:
         if segments in SUPERPIXELS:
             return _numbered(_superpixels(x, segments, cells))
         raise UsageError(f"segments={segments!r} is not known; it is grid, {', '.join(SUPERPIXELS)} or an integer map.")
-    given = torch.as_tensor(segments).cpu()
+    try:
+        given = torch.as_tensor(segments).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"segments={segments!r} is neither {', '.join(('grid', *SUPERPIXELS))} nor a map of whole numbers."
+        ) from None
     if given.is_floating_point() or given.dtype == torch.bool or tuple(given.shape) != sizes:
         raise UsageError(
             f"segments has shape {list(given.shape)} and {given.dtype}; it must be whole numbers of shape {list(sizes)}."

@@ -6,11 +6,12 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, ModelError, UsageError, WhylookError
 from whylook.methods import METHODS
+from whylook.parameters import check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 Many = Parameter(negative_iterable=(), consume_multiple=False)
 Flag = Parameter(negative=())
 OWN = Group("Your own network", sort_key=10)
+
+
+def whole(_: Any, tokens: Sequence[Token]) -> int:
+    """A whole number as such: 1.5 is none, where cyclopts would round it."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
+Whole = Parameter(converter=whole)
 
 
 class Problem(NamedTuple):
@@ -44,7 +56,7 @@ def explain(
     setting: Annotated[list[str] | None, Many, Parameter(name=["--set"])] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-out"),
     window: str | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     device: str = "auto",
     precision: Literal["bfloat16"] | None = None,
     trust: Annotated[bool, Flag] = False,
@@ -52,15 +64,15 @@ def explain(
     arch: Annotated[str | None, Parameter(group=OWN)] = None,
     checkpoint: Annotated[Path | None, Parameter(group=OWN)] = None,
     arch_option: Annotated[list[str] | None, Many, Parameter(group=OWN)] = None,
-    num_classes: Annotated[int | None, Parameter(group=OWN)] = None,
-    in_chans: Annotated[int | None, Parameter(group=OWN)] = None,
+    num_classes: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
+    in_chans: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
     labels: Annotated[Path | None, Parameter(group=OWN)] = None,
     mean: Annotated[str | None, Parameter(group=OWN)] = None,
     std: Annotated[str | None, Parameter(group=OWN)] = None,
     input_size: Annotated[str | None, Parameter(group=OWN)] = None,
     interpolation: Annotated[str | None, Parameter(group=OWN)] = None,
     crop: Annotated[float | None, Parameter(group=OWN)] = None,
-    resize: Annotated[int | None, Parameter(group=OWN)] = None,
+    resize: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
     crop_mode: Annotated[Literal["center", "squash", "border"] | None, Parameter(group=OWN)] = None,
     scale: Annotated[float | None, Parameter(group=OWN)] = None,
     channel_order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=OWN)] = None,
@@ -150,8 +162,9 @@ def explain(
 
     problems: list[Problem] = []
     settings = parse_settings(setting or ())
-    for wanted in (*(method or ()), *settings):
-        METHODS[wanted]  # a misspelt name is said before anything is loaded
+    for wanted in (*(method or ()), *settings):  # what is misspelt is said before anything is loaded
+        METHODS[wanted].fill(settings.get(wanted, {}))
+    check_seed(seed)
     check_folder(output)
     pictures = read_pictures(photos, window, problems)
     if not pictures:
@@ -309,7 +322,12 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         method, dot, name = where.partition(".")
         if not equals or not dot:
             raise UsageError(f"--set {text!r} is not METHOD.NAME=VALUE, as in smoothgrad.samples=50.")
-        parsed.setdefault(method.strip(), {})[name.strip()] = _value(value.strip())
+        own, name = parsed.setdefault(method.strip(), {}), name.strip()
+        if name in own:
+            raise UsageError(
+                f"--set gives {method.strip()}.{name} twice; several values of one parameter are a list: 1,2."
+            )
+        own[name] = _value(value.strip())
     return parsed
 
 

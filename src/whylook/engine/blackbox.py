@@ -43,7 +43,7 @@ class BlackBox(nn.Module):
                     raise Unsupported(
                         f"{self.title} returns {kind}, not scores; return a tensor or an array [b, classes]."
                     ) from None
-            return scores.detach().to(inputs[0])
+            return scores.detach().to(inputs[0], copy=True)  # a function may write all its answers to one place
 
     def _ask(self, inputs: tuple[Tensor, ...]) -> Any:
         if self.arrays is not None:

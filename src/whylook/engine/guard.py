@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import is_
+from threading import RLock
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from whylook.engine.blackbox import BlackBox
+from whylook.engine.generators import preserved, seed_all
+
+# Training flags, random generators and PyTorch's switches are shared by all threads: one at a time has them.
+_LENT = RLock()
 # What timm, transformers and torchvision call the switch of activation checkpointing.
 _CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing", "memory_efficient")
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # attributes that are never tensors
 
 
 def modules_of(network: nn.Module) -> list[nn.Module]:
@@ -29,8 +39,9 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     """Run the body with `network` in eval mode, its parameters frozen and its randomness seeded; put everything back.
 
     Restored, whatever happens inside: `training` of every module, `requires_grad` and `.grad` of every parameter,
-    buffers (the tensors and their values) and the global random state. Gradients can be taken inside even where the
-    caller is under `no_grad` or `inference_mode`; autocast is off.
+    buffers and other tensors that modules keep (which there are, and their values), modules' other attributes, and the
+    global random states. What a list or mapping among these holds is not. Gradients can be taken inside even where the
+    caller is under `no_grad` or `inference_mode`; autocast is off. Other threads wait for their turn.
 
     Parameters
     ----------
@@ -38,30 +49,25 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     device : of its inputs; that device's random state is protected too.
     seed : of the randomness a network may have of its own (dropout that is always on).
     """
-    modules = modules_of(network)
-    training = [module.training for module in modules]
-    parameters = [(module, name, p) for module in modules for name, p in module._parameters.items() if p is not None]
-    flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
-    # Recomputing a checkpointed block in backward would run hooks that are gone by then.
-    checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if vars(m).get(n) is True]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
+    with _LENT, ExitStack() as stack:
+        modules = modules_of(network)
+        training = [module.training for module in modules]
+        parameters = [
+            (module, name, p) for module in modules for name, p in module._parameters.items() if p is not None
+        ]
+        flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
+        # Recomputing a checkpointed block in backward would run hooks that are gone by then.
+        checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if vars(m).get(n) is True]
+        fast_path = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
-        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        stack.enter_context(preserved(device))
         swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
-        buffers = [
-            (m, n, b, b.clone(), None if b.is_inference() else b._version)
-            for m in modules
-            for n, b in m._buffers.items()
-            if b is not None
-        ]
+        state = State(modules)
+        learned = _learned(modules, parameters) if any(training) else []
         try:
-            torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would seed every other device, too
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+            seed_all(device, seed)
             # PyTorch's fused attention path runs only without gradients: other kernels, other bits.
             torch.backends.mha.set_fastpath_enabled(False)
             if any(training):
@@ -74,9 +80,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 elif p.requires_grad:
                     p.requires_grad_(False)
-            for module, name, _, value, version in buffers:
-                if version is None:
-                    module._buffers[name] = value.clone()
+            state.stand_in()
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -89,12 +93,83 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     p.requires_grad_(requires_grad)
                 if p.grad is not grad:
                     p.grad = grad
-            for module, name, buffer, value, version in buffers:
-                if module._buffers[name] is not buffer:
-                    module._buffers[name] = buffer
-                if version is not None and buffer._version != version:
+            for p, value in learned:
+                if not torch.equal(p, value):
                     with torch.no_grad():
-                        buffer.copy_(value)
+                        p.copy_(value)
             for module, flag in zip(modules, training, strict=True):
                 if module.training != flag:
                     module.training = flag
+            state.restore()
+
+
+def _learned(
+    modules: Sequence[nn.Module], parameters: Sequence[tuple[nn.Module, str, nn.Parameter]]
+) -> list[tuple[nn.Parameter, Tensor]]:
+    """Copies of the parameters where a module does something of its own on `eval()`, such as merging adapters."""
+    if all(type(m).train is nn.Module.train and type(m).eval is nn.Module.eval for m in modules):
+        return []
+    return [(p, p.detach().clone()) for _, _, p in parameters if not p.is_inference()]
+
+
+class State:
+    """What modules keep beside their parameters: buffers, tensors that are none, and plain attributes.
+
+    Parameters
+    ----------
+    modules : whose state is noted now.
+    values : whether tensors are copied, so that they can be restored.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
+        # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
+        self._modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
+        self._attributes = [dict(vars(m)) for m in self._modules]
+        self._buffers = [(m, dict(m._buffers)) for m in self._modules]
+        tensors = [b for m in modules for b in m._buffers.values() if b is not None]
+        for own in self._attributes:
+            for name, t in own.items():
+                if name not in _OF_EVERY_MODULE and isinstance(t, Tensor) and not isinstance(t, nn.Parameter):
+                    tensors.append(t)
+        self._tensors = [(t, t.detach().clone() if values else t, t._version) for t in tensors if not t.is_inference()]
+
+    def stand_in(self) -> None:
+        """Put copies in the place of buffers made under `inference_mode`, which autograd may not save."""
+        for module, own in self._buffers:
+            for name, buffer in own.items():
+                if buffer is not None and buffer.is_inference():
+                    module._buffers[name] = buffer.clone()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is not as it was."""
+        return (
+            any(t._version != version for t, _, version in self._tensors)
+            or any(not _same(m._buffers, own) for m, own in self._buffers)
+            or any(not _same(vars(m), own) for m, own in zip(self._modules, self._attributes, strict=True))
+        )
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for module, own in zip(self._modules, self._attributes, strict=True):
+            _bring(vars(module), own)
+        for module, buffers in self._buffers:
+            _bring(module._buffers, buffers)
+        for tensor, value, version in self._tensors:
+            # Through `.data` no version is counted; on other devices than the CPU a look at all values would take long.
+            if tensor._version != version or (tensor.device.type == "cpu" and not torch.equal(tensor, value)):
+                with torch.no_grad():
+                    tensor.resize_(value.shape).copy_(value)
+
+
+def _same(now: dict[str, Any], then: dict[str, Any]) -> bool:
+    """Whether two mappings hold the same objects by the same names."""
+    return now.keys() == then.keys() and all(map(is_, now.values(), then.values()))
+
+
+def _bring(now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Make the first mapping hold what the second does; another thread may be reading it."""
+    if not _same(now, then):
+        now.update(then)
+        for name in [n for n in now if n not in then]:
+            del now[name]

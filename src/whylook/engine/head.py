@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whylook.engine.layers import Layer, first_tensor, with_first
+from whylook.engine.layers import Layer
+from whylook.engine.outputs import first_tensor, with_first
 from whylook.engine.targets import Score, class_logits
 from whylook.engine.trace import NotRunError
 from whylook.errors import Unsupported

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from whylook.engine.guard import guarded
+from whylook.engine.outputs import first_tensor, with_first
+from whylook.engine.places import Place, settle
 from whylook.engine.targets import class_logits
 from whylook.errors import Unsupported, UsageError
 
@@ -82,9 +85,8 @@ class _Seen:
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Layer]] = WeakKeyDictionary()
 
-_TOKENS: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], tuple[int, tuple[int, ...]] | None]] = (
-    WeakKeyDictionary()
-)
+_SCRAMBLED: Place = (0, ())  # tokens that look elsewhere than any reading of them says
+_TOKENS: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Place | None]] = WeakKeyDictionary()
 
 
 def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.Module | None = None) -> Layer:
@@ -124,6 +126,10 @@ def find_layer(network: nn.Module, inputs: tuple[Tensor, ...], layer: str | nn.M
     if known is not None and _still_there(network, known):
         return known
     layer_found, lasting = _search(network, tuple(x[:1] for x in inputs), wanted)
+    if layer_found.layout == "tokens":
+        place = find_tokens(network, inputs, layer_found.prefix + math.prod(layer_found.grid))
+        if place is not None:
+            layer_found = replace(layer_found, prefix=place[0], grid=place[1])
     if lasting:
         found[key] = layer_found
     return layer_found
@@ -195,13 +201,13 @@ def _search(network: nn.Module, inputs: tuple[Tensor, ...], wanted: str | None) 
     return _proven(network, inputs, candidates)
 
 
-def find_tokens(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> tuple[int, tuple[int, ...]] | None:
+def find_tokens(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> Place | None:
     """How many of `count` tokens come before those of a grid, and the grid; None where no grid fits.
 
     Raises
     ------
     Unsupported
-        If the network's tokens are known to lie in another order than the grid's.
+        If the network's tokens lie in another order than the grid's: known of its kind, or seen from where they look.
     """
     _not_refused(network, "map of the tokens")
     key = ("tokens", count, *(tuple(x.shape[1:]) for x in inputs), *_options(network))
@@ -209,12 +215,19 @@ def find_tokens(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> t
     if key not in known:
         seen, _ = _watch(network, tuple(x[:1] for x in inputs))
         laid = [found for found in _layouts(seen, _aspect(inputs), _prefix(network)) if found is not None]
-        fits = [f for f in laid if f.layout == "tokens" and f.prefix + math.prod(f.grid) == count]
-        grids = {found.grid: 0 for found in laid}
-        like = _Seen("", network, (1, count, 0), 1)
-        last = fits[-1] if fits else _tokens(like, grids, _aspect(inputs), _prefix(network), rows=True)
-        known[key] = None if last is None else (last.prefix, last.grid)
-    return known[key]
+        grids = dict.fromkeys(found.grid for found in laid)
+        places = [(f.prefix, f.grid) for f in reversed(laid) if f.layout == "tokens"]
+        places = [place for place in places if place[0] + math.prod(place[1]) == count][:1]
+        places += [p for p in _readings(count, grids, _aspect(inputs), _prefix(network)) if p not in places][:_READINGS]
+        known[key] = (settle(network, inputs, count, places) or _SCRAMBLED) if places else None
+    found = known[key]
+    if found == _SCRAMBLED:
+        raise Unsupported(
+            f"The {count} tokens of {type(network).__name__} do not lie in the order of the picture's rows, behind any "
+            "that have no place: where they look tells otherwise. A map of them would be scrambled; use gradient or "
+            "smoothgrad."
+        )
+    return found
 
 
 def _not_refused(network: nn.Module, what: str) -> None:
@@ -240,7 +253,9 @@ def _asked(seen: list[_Seen], laid: list[Layer | None], wanted: str) -> Layer:
     """The layer called `wanted`, or an error that says why it cannot be read."""
     calls = [(s, found) for s, found in zip(seen, laid, strict=True) if s.name == wanted]
     if not calls:
-        raise UsageError(f"Layer {wanted!r} was not run, or returns no tensor, so there is nothing to read there.")
+        raise UsageError(
+            f"Layer {wanted!r} was not run, or puts out no tensor with one row per picture, so there is nothing to read there."
+        )
     if len(calls) > 1:
         raise Unsupported(
             f"Layer {wanted!r} is run {len(calls)} times in one forward, so it has no one activation; "
@@ -284,12 +299,20 @@ _NCHW = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, 
          nn.modules.pooling._AvgPoolNd)  # fmt: skip
 
 
-def _evidence(module: nn.Module) -> Literal["nchw", "nhwc"] | None:
+_NCL = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d, nn.InstanceNorm1d, nn.GroupNorm, nn.MaxPool1d, nn.AvgPool1d)
+
+
+def _evidence(s: _Seen, aspect: tuple[int, ...]) -> Literal["nchw", "nhwc"] | None:
     """The layout that a module of this kind always has, or None."""
-    name = type(module).__name__.lower()
-    if isinstance(module, _NCHW) or "2d" in name or "3d" in name:  # LayerNorm2d is a LayerNorm, but of the channels
+    module, name = s.module, type(s.module).__name__.lower()
+    if isinstance(module, _NCHW):
         return "nchw"
-    return "nhwc" if isinstance(module, nn.Linear | nn.LayerNorm) else None
+    if "2d" in name or "3d" in name:  # LayerNorm2d is a LayerNorm, but of the channels; an LSTM2d keeps them last
+        other = len(s.shape) == len(aspect) + 2 and alike(s.shape[2:], aspect) < 0.5 <= alike(s.shape[1:-1], aspect)
+        return None if other else "nchw"
+    if isinstance(module, nn.LayerNorm):  # of all axes at once it tells nothing
+        return "nhwc" if len(module.normalized_shape) == 1 else None
+    return "nhwc" if isinstance(module, nn.Linear) else None
 
 
 def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> list[Layer | None]:
@@ -302,7 +325,7 @@ def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> 
         found: Layer | None = None
         if rank and len(s.shape) == rank + 2:
             first, last = s.shape[2:], s.shape[1:-1]
-            kind = _evidence(s.module)
+            kind = _evidence(s, aspect)
             if kind == "nhwc" and alike(last, aspect) < 0.5:
                 kind = None  # an attention's heads × tokens, not a picture
             if kind is not None:
@@ -313,9 +336,10 @@ def _layouts(seen: list[_Seen], aspect: tuple[int, ...], prefix: int | None) -> 
             if alike(grid, aspect) > 0.05:
                 grids[grid] = s.shape[1 if kind == "nchw" else -1]
         elif len(s.shape) == 3 and rank >= 2:
-            if _evidence(s.module) == "nhwc":
+            if _evidence(s, aspect) == "nhwc":
                 latest[s.shape] = "nhwc"
-            found = _tokens(s, grids, aspect, prefix, rows=s.shape in latest)
+            if not isinstance(s.module, _NCL):  # these put out channels first
+                found = _tokens(s, grids, aspect, prefix, rows=s.shape in latest)
         out.append(found)
     return out
 
@@ -327,17 +351,39 @@ def _tokens(
     tokens, width = s.shape[1:]
     if not rows and any(math.prod(grid) == width and channels == tokens for grid, channels in grids.items()):
         return None  # a flattened grid, channels first
+    places = _readings(tokens, grids, aspect, prefix)
+    return Layer(s.name, s.module, "tokens", places[0][1], places[0][0]) if places else None
+
+
+_READINGS = 6  # of a token set that are compared with where the tokens look
+
+
+def _readings(
+    tokens: int, grids: Iterable[tuple[int, ...]], aspect: tuple[int, ...], prefix: int | None
+) -> list[Place]:
+    """Ways to read `tokens` as a grid behind a few other tokens, the likeliest first.
+
+    Grids are those that other layers have, a square one, and those of the picture's own proportions.
+    """
     known = list(grids)
     if len(aspect) == 2:
         side = math.isqrt(max(tokens - (prefix or 0), 0))
         known.append((side, side))
-    fits = [g for g in known if 0 <= tokens - math.prod(g) <= 16 and alike(g, aspect) > 0.6]
+        for before in range(min(_PREFIX, tokens - 1) + 1):
+            rows = round(math.sqrt((tokens - before) * aspect[0] / aspect[1]))
+            grid = rows, (tokens - before) // max(rows, 1)
+            if min(grid) > 1 and math.prod(grid) == tokens - before and alike(grid, aspect) > 0.98:
+                known.append(grid)
+    fits = [g for g in dict.fromkeys(known) if 0 <= tokens - math.prod(g) <= _PREFIX and alike(g, aspect) > 0.6]
     if prefix is not None and any(tokens - math.prod(g) == prefix for g in fits):
         fits = [g for g in fits if tokens - math.prod(g) == prefix]
-    if not fits or tokens < 2:
-        return None
-    grid = max(fits, key=math.prod)
-    return Layer(s.name, s.module, "tokens", grid, tokens - math.prod(grid))
+    if tokens < 2:
+        return []
+    fits.sort(key=lambda g: (alike(g, aspect) > 0.9, math.prod(g), alike(g, aspect)), reverse=True)
+    return [(tokens - math.prod(g), g) for g in fits]
+
+
+_PREFIX = 16  # tokens that may come before those of a grid
 
 
 def alike(grid: tuple[int, ...], aspect: tuple[int, ...]) -> float:
@@ -373,8 +419,8 @@ def _proven(
         read, around = _cut(network, inputs, layer, s.calls)
         if read is None and not around:
             dead = dead or layer  # nothing depends on anything: a head of zeros, as before training
-        elif read is not None and read > 0.5 and (layer.layout == "tokens" or not around):
-            return layer, True
+        elif read is not None and (read > 0.5 if layer.layout == "tokens" else not around):
+            return layer, True  # behind a class token's last attention no other is read; of a grid, maxima may be few
     if dead is not None:
         return dead, False  # whichever layer, the map is zero
     raise Unsupported(
@@ -415,22 +461,6 @@ def _cut(network: nn.Module, inputs: tuple[Tensor, ...], layer: Layer, call: int
     if at_layer is None or not bool(at_layer.any()):
         return None, around
     return float((layer.spatial(at_layer).abs().sum(1) > 0).double().mean()), around
-
-
-def first_tensor(output: object) -> Tensor | None:
-    """Return the tensor, or the first one of a tuple or list, that a module put out."""
-    if isinstance(output, list | tuple):
-        output = output[0] if output else None
-    return output if isinstance(output, Tensor) else None
-
-
-def with_first(output: object, tensor: Tensor) -> object:
-    """Return what a module put out, with its (first) tensor replaced."""
-    if not isinstance(output, list | tuple):
-        return tensor
-    parts = [tensor, *output[1:]]
-    make = getattr(type(output), "_make", type(output))  # a named tuple takes its fields one by one
-    return make(parts)
 
 
 def _name_of(network: nn.Module, module: nn.Module) -> str:

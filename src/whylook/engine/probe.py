@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from whylook.engine import incremental
+from whylook.engine.company import mixes_rows
 from whylook.engine.folding import Fold, MisfoldError, prepare
 from whylook.engine.guard import guarded
 from whylook.engine.targets import Score, class_logits
@@ -63,6 +64,7 @@ class Probe:
     score : what is evaluated.
     progress : called with the number of rows done after each chunk.
     fold : how the network is run faster, or None to run it as delivered.
+    single : whether rows have to be run one at a time, for they would change one another.
     """
 
     def __init__(
@@ -72,11 +74,13 @@ class Probe:
         score: Score,
         progress: Callable[[int], None] | None = None,
         fold: Fold | None = None,
+        *,
+        single: bool = False,
     ) -> None:
         self._network, self._targets, self._score, self._progress = network, targets, score, progress
         self._fold = fold
         self._rows: int | None = None  # of a chunk, once memory has run out
-        self._single = any(_uses_batch_statistics(m) for m in network.modules())
+        self._single = single
         self.forwards = self.backwards = 0
         self.lost: set[int] = set()  # inputs that no gradient has reached
 
@@ -84,8 +88,8 @@ class Probe:
         """Scores [b, k] at `batch` [b, …] (or a tuple of such)."""
 
         def evaluate(chunk: tuple[Tensor, ...]) -> Tensor:
-            with torch.no_grad():
-                return self._forward(chunk)
+            with torch.no_grad():  # of copies, for a network may write to its input, which may be asked for again
+                return self._forward(tuple(t.clone() for t in chunk))
 
         return torch.cat(list(self._chunked(batch, evaluate, backwards=0)))
 
@@ -168,7 +172,10 @@ class Probe:
             return self._network(*chunk)
         try:
             return self._fold.run(self._network, chunk)
-        except MisfoldError:  # it took another way than when it was recorded
+        except RuntimeError as error:
+            # It took another way than when it was recorded, or cannot have more than one row laid out channels-last.
+            if out_of_memory(error) or not (isinstance(error, MisfoldError) or self._fold.channels_last):
+                raise
             self._fold = None
             return self._network(*chunk)
 
@@ -238,6 +245,7 @@ def probing(
     inputs: tuple[Tensor, ...] = (),
     evaluations: int = 0,
     precision: torch.dtype | None = None,
+    single: bool = False,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Probe]:
@@ -248,13 +256,15 @@ def probing(
     inputs : the row that is explained, each [1, …], for its shape; without it the network is run as delivered.
     evaluations : how many the method will ask for, where that is known: below `FROM` the network is run as delivered.
     precision : `torch.bfloat16` for forward-only evaluations in it, or None.
+    single : whether rows are known to change one another, so that each is run by itself.
     """
     with guarded(network, targets.device, seed):
+        single = single or mixes_rows(network, inputs)
         many = bool(inputs) and not 0 < evaluations < FROM
         fold = prepare(network, inputs, precision) if many or precision is not None else None
         if fold is None and precision is not None:
             fold = Fold({}, channels_last=False, largest=_ACTIVATION // 8, total=_BUDGET // 8, precision=precision)
-        yield Probe(network, targets, score, progress, fold)
+        yield Probe(network, targets, score, progress, fold, single=single)
 
 
 def out_of_memory(error: RuntimeError) -> bool:
@@ -270,11 +280,6 @@ def _no_room(chunk: tuple[Tensor, ...]) -> str:
         f"A single input of {shapes} needs more memory than {chunk[0].device} has left; "
         "use a smaller input, or another device."
     )
-
-
-def _uses_batch_statistics(module: nn.Module) -> bool:
-    """Whether rows of a batch change one another even in eval mode, so that each has to be run alone."""
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
 
 
 def each(function: Callable[..., Tensor], inputs: Inputs, *others: Inputs) -> Inputs:

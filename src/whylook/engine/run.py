@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from whylook.engine.request import Raw, Request
 from whylook.engine.rules import make
 from whylook.engine.rules.trace import RuleTrace, trace_rules
 from whylook.engine.targets import Score, class_logits
-from whylook.engine.trace import SEVERED, NotRunError, Trace, depends, trace
+from whylook.engine.trace import NOT_A_NUMBER, SEVERED, UNSTEADY, NotRunError, Trace, depends, trace
 from whylook.errors import Unsupported
 from whylook.methods import METHODS, Noted
 
@@ -79,7 +80,7 @@ def run(
                 raise Unsupported(SEVERED)
             else:
                 parts = [_from_trace(inputs, request, shared, layer) for layer in read]
-            results.append(_fused(parts))
+            results.append(_said(_fused(parts), shared))
         except Unsupported as why:
             results.append(why)
     return shared, results
@@ -89,6 +90,21 @@ _SAME_FOR_ALL = (
     "{} gives the same map for every class, so it cannot tell why one rather than another; "
     "use a method that knows its target, such as grad-cam."
 )
+
+
+def _said(raw: Raw, shared: Trace) -> Raw:
+    """The result with what the shared pass has noticed of the network among its warnings."""
+    n, k = shared.targets.shape
+    undefined = shared.logits.isnan().any(1).tolist()
+    if not shared.unsteady and not any(undefined):
+        return raw
+    told = raw.warnings or [[None] * k for _ in range(n)]
+    of_row = [[NOT_A_NUMBER] * u + [UNSTEADY] * shared.unsteady for u in undefined]
+    joined = [
+        [" ".join([*([own] if own else []), *more]) or None for own in row]
+        for row, more in zip(told, of_row, strict=True)
+    ]
+    return replace(raw, warnings=joined)
 
 
 def _shared(

@@ -75,9 +75,12 @@ def as_index(targets: Any) -> Tensor:
     UsageError
         If it is none of these.
     """
+    plain = _plain(targets)
+    if _has_bool(plain):
+        raise UsageError(f"targets={targets!r} must be whole numbers.")
     try:
-        index = torch.as_tensor(_plain(targets))
-    except (TypeError, ValueError, RuntimeError):
+        index = torch.as_tensor(plain)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise UsageError(
             f"targets={targets!r} is not an index, a list with one per row, or a list of equally long lists."
         ) from None
@@ -92,6 +95,10 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy and torch alike; a tensor made under inference_mode becomes an ordinary one
         return value.tolist()
     return [_plain(v) for v in value] if isinstance(value, list | tuple | range) else value
+
+
+def _has_bool(value: Any) -> bool:
+    return any(map(_has_bool, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
 def resolve(targets: Any, logits: Tensor, one_logit: bool = False) -> Tensor:
@@ -149,8 +156,11 @@ class Score:
     def __post_init__(self) -> None:
         if self.name not in SCORES:
             raise UsageError(f"There is no score {self.name!r}; there are {', '.join(SCORES)}.")
-        if self.against is not None and (isinstance(self.against, bool) or not isinstance(self.against, int)):
-            raise UsageError(f"against={self.against!r} is not a class index.")
+        if self.against is not None:
+            plain = self.against.tolist() if hasattr(self.against, "tolist") else self.against  # of numpy or torch
+            if isinstance(plain, bool) or not isinstance(plain, int):
+                raise UsageError(f"against={self.against!r} is not a class index.")
+            object.__setattr__(self, "against", plain)
         if self.against is not None and self.name != "logit":
             raise UsageError(f"against= compares two logits, so score={self.name!r} cannot be given with it.")
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from whylook.engine.folding.linear import whole_kernels_as_linear
-from whylook.engine.guard import guarded
-from whylook.engine.layers import Layer, first_tensor, with_first
+from whylook.engine.generators import positions
+from whylook.engine.guard import State, guarded, modules_of
+from whylook.engine.layers import Layer
+from whylook.engine.outputs import first_tensor, with_first
 from whylook.engine.targets import Score, class_logits
 from whylook.errors import Unsupported
 
@@ -31,6 +33,7 @@ class Trace:
     gradients : by layer name, [k, n, c, *grid].
     input_gradients : one per input, [k, n, …].
     severed : whether the logits change with an input that no gradient reaches: its map would be wrong.
+    unsteady : whether the network says something else of the same input when it is asked again.
     """
 
     logits: Tensor
@@ -39,6 +42,7 @@ class Trace:
     gradients: dict[str, Tensor]
     input_gradients: tuple[Tensor, ...]
     severed: bool = False
+    unsteady: bool = False
 
 
 def trace(
@@ -84,6 +88,8 @@ def trace(
     with guarded(network, inputs[0].device, seed):
         leaves = tuple(x.detach().clone().requires_grad_(input_gradient) for x in inputs)
         handles = []
+        state = State(modules_of(network), values=False)
+        drawn = positions(inputs[0].device)
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
             with whole_kernels_as_linear(network, inputs[0].device):
@@ -107,6 +113,9 @@ def trace(
             ]
             lost = [i for i in range(len(leaves)) if input_gradient and all(g[i] is None for g in grads)]
             severed = bool(lost) and depends(network, inputs, lost, logits.detach())
+        unsteady = (state.changed or positions(inputs[0].device) != drawn) and _says_something_else(
+            network, inputs, logits.detach()
+        )
         columns = list(zip(*grads, strict=True))
         stacked = [filled(column, like) for column, like in zip(columns, wanted if columns else [], strict=True)]
     split = len(leaves) if input_gradient else 0
@@ -120,6 +129,7 @@ def trace(
         },
         input_gradients=tuple(stacked[:split]),
         severed=severed,
+        unsteady=unsteady,
     )
 
 
@@ -146,6 +156,18 @@ def depends(network: nn.Module, inputs: Sequence[Tensor], which: Sequence[int], 
     return not bool(torch.equal(again, logits))
 
 
+def _says_something_else(network: nn.Module, inputs: Sequence[Tensor], logits: Tensor) -> bool:
+    """Whether logits are others than [n, classes] now, with random numbers drawn and attributes changed since."""
+    with torch.no_grad():
+        again, _ = class_logits(network(*(x.detach().clone() for x in inputs)), inputs[0].shape[0])
+    return not torch.allclose(again, logits, rtol=0, atol=1e-5 * float(logits.abs().max()), equal_nan=True)
+
+
+UNSTEADY = (
+    "The network answers the same input differently when it is asked again: it draws random numbers or keeps something "
+    "between calls. The map is one of many, and not the same in another batch."
+)
+NOT_A_NUMBER = "The network's logits are not numbers (NaN) for this input, so the map means nothing."
 SEVERED = (
     "The logits change with the input, but no gradient reaches it: the network's forward runs under no_grad or detaches. "
     "Remove that for the explanation, or use a method that needs no gradient of the input."

@@ -107,8 +107,8 @@ def grad_cam_plus_plus(A: Tensor, G: Tensor) -> Tensor:
     -------
     [n, *grid], 0 or more.
     """
-    below = 2 * G**2 + _total(A) * G**3
-    alpha = (G**2 / below).where(below != 0, 0.0)
+    below = 2 + _total(A) * G  # α with G² taken out of the fraction: powers of small gradients would vanish
+    alpha = (1 / below).where(below != 0, 0.0)
     return (_total(alpha * G.relu()) * A).sum(1).relu()
 
 

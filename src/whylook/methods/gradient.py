@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from whylook.errors import UsageError
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from whylook.engine.probe import Inputs, Noise
+
+_COPIES = 64  # noisy copies that exist at once
 
 
 @method(
@@ -100,9 +102,7 @@ def smoothgrad(
     -------
     [k, …], signed, in score units per unit of normalized input.
     """
-    from whylook.engine.probe import each
-
-    return each(lambda g: g.mean(1), _noisy("smoothgrad", x, gradients, samples, noise, rng))
+    return _mean(_noisy("smoothgrad", x, gradients, samples, noise, rng), samples)
 
 
 @method(
@@ -133,7 +133,8 @@ def smoothgrad_squared(
     """
     from whylook.engine.probe import each
 
-    return each(lambda g: g.square().mean(1), _noisy("smoothgrad-squared", x, gradients, samples, noise, rng))
+    blocks = _noisy("smoothgrad-squared", x, gradients, samples, noise, rng)
+    return _mean((each(lambda g: g.square(), block) for block in blocks), samples)
 
 
 @method(
@@ -164,15 +165,42 @@ def vargrad(
     """
     from whylook.engine.probe import each
 
-    return each(lambda g: g.var(1, correction=0), _noisy("vargrad", x, gradients, samples, noise, rng))
+    count, mean, spread = 0, None, None  # spread: sum of squared distances from the mean
+    for block in _noisy("vargrad", x, gradients, samples, noise, rng):
+        rows = len((block[0] if isinstance(block, tuple) else block)[0])
+        there = each(lambda g: g.mean(1), block)
+        around = each(lambda g, m: (g - m[:, None]).square().sum(1), block, there)
+        if mean is None or spread is None:
+            mean, spread = there, around
+        else:  # Chan, Golub and LeVeque's way to join the moments of two sets
+            share, weight = rows / (count + rows), count * rows / (count + rows)
+            spread = each(lambda s, a, m, t, w=weight: s + a + w * (t - m).square(), spread, around, mean, there)
+            mean = each(lambda m, t, w=share: m + w * (t - m), mean, there)
+        count += rows
+    assert spread is not None
+    return each(lambda s: s / samples, spread)
 
 
 def _noisy(
     name: str, x: Inputs, gradients: Callable[[Inputs], Inputs], samples: int, noise: float, rng: Noise
-) -> Inputs:
-    """Gradients [k, samples, …] at noisy copies of one row."""
+) -> Iterator[Inputs]:
+    """Gradients [k, b, …] at noisy copies of one row, some at a time."""
     from whylook.engine.probe import each
 
     if samples < 1 or noise < 0:
         raise UsageError(f"{name} needs samples of 1 or more and noise of 0 or more, not {samples} and {noise}.")
-    return gradients(each(lambda v: v + noise * (v.max() - v.min()) * rng.normal(samples, v), x))
+    for start in range(0, samples, _COPIES):
+        count = min(_COPIES, samples - start)
+        yield gradients(each(lambda v, n=count: v + noise * (v.max() - v.min()) * rng.normal(n, v), x))
+
+
+def _mean(blocks: Iterable[Inputs], samples: int) -> Inputs:
+    """Mean [k, …] over the second axis of blocks [k, b, …], with `samples` in all."""
+    from whylook.engine.probe import each
+
+    total: Inputs | None = None
+    for block in blocks:
+        part = each(lambda g: g.sum(1), block)
+        total = part if total is None else each(lambda a, b: a + b, total, part)
+    assert total is not None
+    return each(lambda t: t / samples, total)

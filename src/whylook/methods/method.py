@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from whylook.errors import UsageError
+from whylook.parameters import complete
 from whylook.registry import Registry
 
 # The names a method's positional arguments may have, by what must be asked for to get them.
@@ -131,23 +131,13 @@ class Method:
         return set(self.arguments) <= {"x", "scores", "occluded"}
 
     def fill(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete `parameters` with the defaults; one that the method does not have raises `UsageError`."""
+        """Complete `parameters` with the defaults; what the method does not have, or not so, raises `UsageError`."""
         for name in parameters:
-            if name not in self.parameters:
-                has = ", ".join(self.parameters) or "none of its own"
-                raise UsageError(f"{self.name} has no parameter {name!r}; it has {has}.")
-            if name != "baseline":  # of many kinds, which whylook.baselines knows
-                _check_kind(self.name, name, parameters[name], self.parameters[name])
-        return {**self.parameters, **parameters}
-
-
-def _check_kind(method: str, name: str, value: Any, default: Any) -> None:
-    """A number where the default is one: whole for whole, finite for any."""
-    if isinstance(default, bool) or not isinstance(default, int | float):
-        return
-    whole = isinstance(default, int)
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-        raise UsageError(f"{method}'s {name} must be a {'whole' if whole else 'finite'} number, not {value!r}.")
+            if name in ENGINE_PARAMETERS:
+                raise UsageError(
+                    f"{name} is not {self.name}'s own: give it once for all methods, as an argument {name}=… or as --{name}."
+                )
+        return complete(self.name, self.function, self.parameters, parameters)
 
 
 METHODS: Registry[Method] = Registry("method")

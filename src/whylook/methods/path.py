@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MOST = 512  # evaluations per target and baseline that adaptive segments may take
 STEPS = 50  # of a rule that is given without them
+_NOT_FINITE = (
+    "The score or its gradient is not finite at the baseline, at the input or on the way between them, so the shares mean "
+    "nothing; take a baseline that the network can take."
+)
 _KEPT = 2**29  # bytes of gradients that may be kept while segments adapt
 
 
@@ -32,7 +36,8 @@ _KEPT = 2**29  # bytes of gradients that may be kept while segments adapt
     channels="sum",
     paper="arXiv:1703.01365",
     formula="(x − b) · ∫₀¹ ∂S/∂x at b + α (x − b) dα",
-    cost="`steps` forwards and backwards; without `steps` 16 to 512, as many as the completeness residual takes",
+    cost="`steps` forwards and backwards, and 2 forwards, for each baseline; without `steps` 16 to 512, as many as the "
+    "completeness residual takes",
     limits="Says nothing of where the input equals the baseline: black parts are dark in the map of a black baseline, "
     "whatever the network makes of them.",
     prefer="Where the score saturates and a single gradient vanishes; where shares must add up.",
@@ -76,12 +81,14 @@ def integrated_gradients(
     starts = all_like(baseline, x)
     ends = [scores(_rows(start, x)).cpu().double() for start in starts]
     evaluations = [0] * ends[0].shape[1]
+    exhausted = [False] * len(evaluations)
     maps: list[Inputs] = []
     for start, end in zip(starts, ends, strict=True):
         if adapts:
             average, taken = _adapted(start, x, evaluate, end, tolerance)
+            exhausted = [was or n >= MOST for was, n in zip(exhausted, taken, strict=True)]
         else:
-            nodes, weights = fixed(rule or "midpoint", STEPS if steps is None else steps)
+            nodes, weights = fixed("midpoint" if rule is None else rule, STEPS if steps is None else steps)
             taken = [len(nodes)] * len(evaluations)
             average = _average(lambda at, start=start: gradients(_points(start, x, at)), nodes, weights, x)  # type: ignore[misc]
         evaluations = [a + b for a, b in zip(evaluations, taken, strict=True)]
@@ -90,7 +97,7 @@ def integrated_gradients(
         return _noted(_mean(maps), ends, evaluations, tolerance, "take more steps, or leave them out to adapt")
     ended = f"{MOST} evaluations did not bring it down"
     canceled = "the score moves up and down on the way and comes back to near where it was"
-    remedies = [ended if n >= MOST else canceled for n in evaluations]
+    remedies = [ended if out else canceled for out in exhausted]
     return _noted(_mean(maps), ends, evaluations, tolerance, remedies)
 
 
@@ -104,7 +111,8 @@ def _adapted(start: Inputs, x: Inputs, evaluate: Evaluate, ends: Tensor, toleran
     averages, taken = [], []
     for k, (first, last) in enumerate(ends.T.tolist()):
         line = _Line(start, x, evaluate, k)
-        nodes, weights = adaptive(line.measure, first, last, tolerance=tolerance, most=MOST)
+        rounding = _rounding(x, first, last)
+        nodes, weights = adaptive(line.measure, first, last, tolerance=tolerance, most=MOST, rounding=rounding)
         averages.append(line.average(nodes, weights))
         taken.append(len(nodes))
     return _stacked(averages), taken
@@ -119,7 +127,7 @@ def _adapted(start: Inputs, x: Inputs, evaluate: Evaluate, ends: Tensor, toleran
     channels="sum",
     paper="arXiv:2004.03383",
     formula="∫ ∂S/∂L · ∂L/∂σ dσ from strong to no blur, L the picture blurred by a Gaussian of deviation σ",
-    cost="`steps` forwards and backwards",
+    cost="`steps` forwards and backwards, and 2 forwards",
     limits="A picture's mean color is left out, and what a blur does not change gets nothing: the inside of even areas.",
     prefer="Where any color as baseline would be a lie: the path only takes detail away.",
 )
@@ -187,7 +195,7 @@ def blur_ig(
     channels="sum",
     paper="arXiv:2106.09788",
     formula="Σ_t ∂S/∂x at x_t · (x_{t+1} − x_t), moving first what the score reacts to least",
-    cost="`steps` forwards and backwards per target, one after another",
+    cost="`steps` forwards and backwards, one after another, and 2 forwards, for each baseline",
     limits="The path depends on the network, so two networks that compute the same need not get the same map; one step "
     "at a time, it is slow.",
     prefer="Where Integrated Gradients is noisy, because its straight path crosses steep places that have to do with "
@@ -308,7 +316,7 @@ def _shaped(flat: Tensor, like: Inputs) -> Inputs:
     background=True,
     paper="arXiv:1906.10670",
     formula="mean of (x − b) · ∂S/∂x at b + α (x − b), over baselines b and α in (0, 1)",
-    cost="`samples` forwards and backwards, and a forward per baseline used",
+    cost="`samples` forwards and backwards, and a forward per baseline used and one more",
     limits="Sampled: shares add up on average only. As good as the baselines, which should be pictures like those that "
     "the network knows.",
     prefer="Where no single baseline means nothing: give a sample of other pictures.",
@@ -350,7 +358,7 @@ def expected_gradients(
     background=True,
     paper="arXiv:1705.07874",
     formula="mean of (z − b) · ∂S/∂x at b + α (z − b), z = x + noise · (max x − min x) · N(0, 1)",
-    cost="`samples` forwards and backwards, and a forward per baseline used",
+    cost="`samples` forwards and backwards, and a forward per baseline used and one more",
     limits="As Expected Gradients, and the noise blurs the map; approximates SHAP values only where the score is near "
     "linear and inputs are independent.",
     prefer="Over Expected Gradients where single gradients are noisy.",
@@ -515,6 +523,14 @@ def _sums(values: Inputs) -> Tensor:
     return sum((v.flatten(1).sum(1) for v in parts[1:]), parts[0].flatten(1).sum(1))
 
 
+def _rounding(x: Inputs, *scores: float) -> float:
+    """What two scores of such sizes may differ by and still be the same, computed in the dtype of `x`."""
+    import torch
+
+    dtype = (x[0] if isinstance(x, tuple) else x).dtype
+    return 32 * float(torch.finfo(dtype).eps) * max(map(abs, scores))
+
+
 def _check_tolerance(tolerance: float) -> None:
     if not tolerance > 0:
         raise UsageError(f"tolerance must be above 0, not {tolerance}.")
@@ -543,14 +559,19 @@ def _noted(
     sums = _sums(values).tolist()
     residuals = [total - delta for total, delta in zip(sums, deltas, strict=True)]
     relative = [0.0 if r == 0 else abs(r / d) if d else math.inf for r, d in zip(residuals, deltas, strict=True)]
+    sizes = torch.cat(list(ends)).abs().amax(0).tolist()
     reasons = [why] * len(deltas) if isinstance(why, str) else why
-    warnings = [
-        f"The shares add up to {total:.3g}, but the score differs from the baseline's by {delta:.3g}: a residual of "
-        f"{f'{miss:.1%} of' if miss < 10 else 'more than ten times'} that, above {tolerance:.1%}; {reason}."
-        if miss > tolerance
-        else None
-        for total, delta, miss, reason in zip(sums, deltas, relative, reasons, strict=True)
-    ]
+    warnings: list[str | None] = []
+    for total, delta, miss, size, reason in zip(sums, deltas, relative, sizes, reasons, strict=True):
+        if not math.isfinite(total) or not math.isfinite(delta):
+            warnings.append(_NOT_FINITE)
+        elif miss > tolerance and abs(total - delta) > _rounding(values, size):
+            warnings.append(
+                f"The shares add up to {total:.3g}, but the score differs from the baseline's by {delta:.3g}: a residual of "
+                f"{f'{miss:.1%} of' if miss < 10 else 'more than ten times'} that, above {tolerance:.1%}; {reason}."
+            )
+        else:
+            warnings.append(None)
     facts = {"residual": residuals, "relative_residual": relative, "evaluations": evaluations}
     numbers = {name: torch.tensor(of, dtype=torch.float64) for name, of in facts.items()}
     return Noted(values, numbers, warnings if any(warnings) else ())

@@ -121,7 +121,7 @@ def rise(
         such, masked at the same time.
     scores : batch [b, …] -> [b, k].
     samples : number of masks, 1 or more.
-    cells : of the coarse grid along each axis, 1 or more.
+    cells : of the coarse grid along each axis, 1 or more (no more than the axis has elements).
     keep : probability that a cell is kept, above 0 and at most 1.
     baseline : what is seen where the mask is 0; see `whylook.baselines`.
 
@@ -208,10 +208,11 @@ def random_masks(x: Tensor, samples: int, cells: int, keep: float, rng: Noise) -
     sizes = spatial(x)
     if x.ndim == 2:
         return (rng.uniform(samples, sizes[0]) < keep).to(x)
-    count = cells ** len(sizes)
+    counts = [min(cells, size) for size in sizes]
+    count = math.prod(counts)
     draws = rng.uniform(samples, count + len(sizes))
-    masks = (draws[:, :count] < keep).to(x).view(samples, *[cells] * len(sizes))
-    for axis, size in enumerate(sizes):
+    masks = (draws[:, :count] < keep).to(x).view(samples, *counts)
+    for axis, (cells, size) in enumerate(zip(counts, sizes, strict=True)):
         wide = math.ceil(size / cells)  # elements per cell
         room = (cells + 1) * wide - size
         shifts = (draws[:, count + axis] * (room + 1)).long()

@@ -54,8 +54,10 @@ def lime(
     ----------
     x : [1, c, *spatial], or [1, d], whose elements are each a segment; or a tuple of such.
     scores : batch [b, …] -> [b, k].
-    samples : number of coalitions evaluated, more than there are segments.
-    segments, cells : see `whylook.segments.divide`; a tuple of maps for a tuple of inputs.
+    samples : number of coalitions evaluated, at least two more than there are segments.
+    segments : `grid`; `slic` or `quickshift`, superpixels (from scikit-image); or a map of whole numbers [*spatial]; a tuple
+        of maps for a tuple of inputs.
+    cells : of the grid along each axis, 1 or more; there are about as many superpixels as cells.
     width : of the kernel, above 0; the paper's σ.
     baseline : what is seen where a segment is off; see `whylook.baselines`.
 
@@ -81,14 +83,15 @@ def lime(
         drawn = rng.uniform(samples - 1, game.players) < 0.5
         present = torch.cat([torch.ones(1, game.players, dtype=torch.bool), drawn])
     distance = 1 - (present.sum(1).double() / game.players).sqrt()
-    weights = (-(distance**2) / width**2).exp()
+    weights = (-((distance / width) ** 2)).exp()
     values = game.values(present)
     design = torch.cat([present.double(), torch.ones(len(present), 1, dtype=torch.float64)], 1)
     # Measured from the whole picture, so that a score that does not change gives exact zeros.
     values = values - values[(~present).sum(1).argmin()]
-    fitted = least_squares(design, values, weights)
+    fitted, determined = least_squares(design, values, weights)
     fit = r_squared(design @ fitted, values, weights)
-    return game.maps(fitted[:-1], fit, doubtful=fit < _GOOD_FIT)
+    more = "" if determined else "take more samples, or a larger width"
+    return game.maps(fitted[:-1], fit, doubtful=fit < _GOOD_FIT, undetermined=more)
 
 
 @method(
@@ -125,7 +128,9 @@ def kernel_shap(
     x : [1, c, *spatial], or [1, d], whose elements are each a segment; or a tuple of such.
     scores : batch [b, …] -> [b, k].
     samples : number of coalitions evaluated beside the empty and the whole, at least twice as many as segments, or all.
-    segments, cells : see `whylook.segments.divide`; a tuple of maps for a tuple of inputs.
+    segments : `grid`; `slic` or `quickshift`, superpixels (from scikit-image); or a map of whole numbers [*spatial]; a tuple
+        of maps for a tuple of inputs.
+    cells : of the grid along each axis, 1 or more; there are about as many superpixels as cells.
     baseline : what is seen where a segment is off; see `whylook.baselines`.
 
     Returns
@@ -149,11 +154,12 @@ def kernel_shap(
     # The last value is what the others leave of the difference, so the sum holds exactly.
     design = present.double()
     last = design[:, -1:]
-    others = least_squares(design[:, :-1] - last, values - empty - last * (whole - empty), weights)
+    others, determined = least_squares(design[:, :-1] - last, values - empty - last * (whole - empty), weights)
     shares = torch.cat([others, whole - empty - others.sum(0, keepdim=True)])
     fit = r_squared(empty + design @ shares, values, weights)
     # Exact values are right however little linear the score is; a poor fit of drawn coalitions is a noisy one.
-    return game.maps(shares, fit, doubtful=(fit < _GOOD_FIT) & (not exact), exact=float(exact))
+    more = "" if determined else "take more samples"
+    return game.maps(shares, fit, doubtful=(fit < _GOOD_FIT) & (not exact), undetermined=more, exact=float(exact))
 
 
 class Game:
@@ -188,13 +194,30 @@ class Game:
             parts.append(self._scores(tuple(mixed) if self._tuple else mixed[0]).double().cpu())
         return torch.cat(parts)
 
-    def maps(self, shares: Tensor, fit: Tensor, *, doubtful: Tensor, **facts: float) -> Noted:
-        """What a method returns, from shares [players, k], R² [k] and whether that is too low to rely on, bool [k]."""
+    def maps(self, shares: Tensor, fit: Tensor, *, doubtful: Tensor, undetermined: str = "", **facts: float) -> Noted:
+        """What a method returns.
+
+        Parameters
+        ----------
+        shares : [players, k].
+        fit : R² [k].
+        doubtful : whether that is too low to rely on, bool [k].
+        undetermined : the remedy, where the coalitions that count do not tell all segments apart.
+        **facts : numbers that are the same for every target.
+        """
         import torch
 
         maps = tuple(shares.T[:, numbers].to(t) for t, numbers in zip(self._inputs, self._numbers, strict=True))
+        unclear = (
+            f"The coalitions that count do not tell all {self.players} segments apart, so other weights fit as well, "
+            f"whatever R² is; {undetermined}."
+        )
         poor = [
-            f"The surrogate fits the score poorly (R² {r:.2f}), so its weights say little." if low else None
+            unclear
+            if undetermined
+            else f"The surrogate fits the score poorly (R² {r:.2f}), so its weights say little."
+            if low
+            else None
             for r, low in zip(fit.tolist(), doubtful.tolist(), strict=True)
         ]
         same = {"segments": float(self.players), **facts}
@@ -262,15 +285,22 @@ def coalitions(players: int, samples: int, rng: Noise) -> tuple[Tensor, Tensor, 
     return torch.cat(rows), torch.cat(weights), not sizes
 
 
-def least_squares(design: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """Weighted least squares, float64 [columns, k], the shortest solution where there are several."""
+def least_squares(design: Tensor, values: Tensor, weights: Tensor) -> tuple[Tensor, bool]:
+    """Weighted least squares, float64 [columns, k], the shortest solution where there are several.
+
+    Returns
+    -------
+    The solution, and whether it is the only one.
+    """
     import torch
 
     root = weights.sqrt()[:, None]
-    inverse = torch.linalg.pinv(design * root)
+    weighted = design * root
+    inverse = torch.linalg.pinv(weighted)
     # One class at a time: a matrix product's bits would depend on how many there are.
     solved = [inverse @ column for column in (values * root).T.contiguous()]
-    return torch.stack(solved, 1)
+    only = design.shape[1] == 0 or int(torch.linalg.matrix_rank(weighted)) == design.shape[1]
+    return torch.stack(solved, 1), only
 
 
 def r_squared(fitted: Tensor, values: Tensor, weights: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from whylook.errors import UsageError
+from whylook.parameters import complete
 from whylook.registry import Registry
 
 if TYPE_CHECKING:
@@ -237,16 +238,13 @@ def measure(name: str, case: Case, **parameters: Any) -> Score:
         For an unknown metric or parameter, or arrays that are no maps.
     """
     asked = METRICS[name]
-    for parameter in parameters:
-        if parameter not in asked.parameters:
-            has = ", ".join(asked.parameters) or "none of its own"
-            raise UsageError(f"{name} has no parameter {parameter!r}; it has {has}.")
+    own = complete(name, asked.function, asked.parameters, parameters)
     source = {"mask": "region"}.get(asked.needs, asked.needs)
     if asked.needs != "map" and getattr(case, source) is None:
         return Score(None, _MISSING[asked.needs])
     extra = {"rng": generator(case.seed, name, case.picture)} if asked.seeded else {}
     try:
-        made = asked.function(*(case.give(a) for a in asked.arguments), **parameters, **extra)
+        made = asked.function(*(case.give(a) for a in asked.arguments), **own, **extra)
     except NotAssessable as why:
         return Score(None, str(why))
     score = made if isinstance(made, Score) else Score(float(made))

@@ -95,7 +95,6 @@ def checkpoint_model(
         preprocess=preprocess,
         labels=found,
         head=head(outputs, None),
-        fingerprint=weights.fingerprint(network),
         source=f"{arch} with {path}",
         notes=tuple(n for n in (*fit.notes, *_claim(told, options), preprocess.origin, *said) if n),
     )

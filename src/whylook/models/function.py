@@ -56,7 +56,7 @@ def function_model(function: Any, *, preprocess: Preprocess | None = None, label
         preprocess=preprocess,
         labels=names.read(labels, outputs) if labels is not None else None,
         head=head(outputs, None),
-        fingerprint="",
+        identity="",
         source=f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', box.title)}".lstrip("."),
         notes=("A function has no fingerprint: whether it was the same another time cannot be told.", *notes),
     )

@@ -24,7 +24,7 @@ class Model:
     preprocess : how a picture becomes its input.
     labels : one per class, or None.
     head : `softmax` (one class of many), `sigmoid` (each class by itself) or `binary` (one logit, classes 0 and 1).
-    fingerprint : short SHA-256 of the weights.
+    identity : the fingerprint, where it is not that of the weights: of a file, or empty where there is none to be had.
     source : where it came from, as the person wrote it (`timm:resnet50.tv_in1k`, `phantom:vgg`, …).
     notes : what was assumed, and what is known of its training; shown to the person.
     """
@@ -34,9 +34,16 @@ class Model:
     preprocess: Preprocess
     labels: tuple[str, ...] | None = None
     head: Head = "softmax"
-    fingerprint: str = ""
+    identity: str | None = None
     source: str = ""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def fingerprint(self) -> str:
+        """Short SHA-256 of the weights as they are now, found when it is first asked for; empty for a function."""
+        from whylook.models.weights import current_fingerprint
+
+        return current_fingerprint(self.network) if self.identity is None else self.identity
 
     def label(self, index: int) -> str:
         """Return the class's name, or `class 7` where no labels are known."""

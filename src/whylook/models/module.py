@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from whylook.errors import UsageError
 from whylook.models import labels as names
-from whylook.models import weights
 from whylook.models.network import classes, head
 from whylook.models.sources import source
 
@@ -60,7 +59,6 @@ def module_model(network: Any, *, preprocess: Preprocess | None = None, labels: 
         preprocess=preprocess,
         labels=names.read(labels, outputs) if labels is not None else known,
         head=head(outputs, None),
-        fingerprint=weights.fingerprint(network),
         source=f"{type(network).__module__}.{type(network).__qualname__}",
         notes=tuple(notes),
     )

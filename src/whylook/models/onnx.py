@@ -85,7 +85,7 @@ def onnx_model(
         preprocess=preprocess,
         labels=found,
         head=head(outputs, None),
-        fingerprint=graph.fingerprint,
+        identity=graph.fingerprint,
         source=f"onnx:{path}",
         notes=tuple(n for n in ("Run by onnxruntime on the CPU.", preprocess.origin, *said, *notes) if n),
     )
@@ -132,7 +132,8 @@ class Graph:
             raise ModelError(f"The graph in {path} takes {inputs[0].type}, not floating-point pictures.")
         self.path, self._name, self._type = path, inputs[0].name, _TYPES[inputs[0].type]
         shape = [n if isinstance(n, int) else None for n in inputs[0].shape]
-        self._batch = shape[0]
+        self._batch = shape[0] if shape[0] and shape[0] > 0 else None
+        self._output = _logits(path, self._session.get_outputs())
         self._last = shape[1] not in (1, 3) and shape[3] in (1, 3)  # channels last, as TensorFlow has it
         self.channels = shape[3] if self._last else shape[1]
         height, width = shape[1:3] if self._last else shape[2:]
@@ -164,5 +165,27 @@ class Graph:
         for start in range(0, len(fed), size):
             part = fed[start : start + size]
             whole = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)]) if len(part) < size else part
-            answers.append(self._session.run(None, {self._name: whole})[0][: len(part)])
+            answers.append(self._session.run([self._output], {self._name: whole})[0][: len(part)])
         return np.concatenate(answers)
+
+
+def _logits(path: Path, outputs: Sequence[Any]) -> str:
+    """Name of the output that holds class scores: floating-point, with at most two axes.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be told which: several that do not even have the same number of classes.
+    """
+    what = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs)
+    # The only output may have a shape that the graph does not tell; what it is, is seen when it is asked.
+    able = [o for o in outputs if o.type in _TYPES and (len(o.shape) in (1, 2) or len(outputs) == 1)]
+    if not able:
+        raise ModelError(f"The graph in {path} gives {what or 'nothing'}, and none of it is class scores [b, classes].")
+    called = [o for o in able if o.name.lower() in ("logits", "scores", "probabilities")]
+    if len(called) != 1 and len({str(o.shape[1:]) for o in able}) > 1:
+        raise ModelError(
+            f"The graph in {path} gives {what}; which of them is the class scores is not known: leave only it."
+        )
+    # Of heads with the same classes the first is the main one.
+    return str((called if len(called) == 1 else able)[0].name)

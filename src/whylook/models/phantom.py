@@ -27,7 +27,6 @@ def phantom(name: str) -> Model:
     ModelError
         If there is no such network; the message names the eight there are.
     """
-    from whylook.models import weights
     from whylook.models.model import Model
     from whylook.phantom import LABELS, shipped
     from whylook.phantom.inputs import PREPROCESS
@@ -40,7 +39,6 @@ def phantom(name: str) -> Model:
         preprocess=PREPROCESS,
         labels=LABELS,
         head="softmax",
-        fingerprint=weights.fingerprint(network),
         source=f"phantom:{name}",
         notes=_notes(family, kind, name),
     )

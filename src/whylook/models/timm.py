@@ -112,7 +112,6 @@ def _model(name: str, file: Path, origin: str, test_size: bool, options: Mapping
         preprocess=preprocess,
         labels=labels.of_timm(network, outputs),
         head=head(outputs, None),
-        fingerprint=weights.fingerprint(network),
         source=origin,
         notes=(*notes, *_size_notes(network.pretrained_cfg, preprocess)),
     )

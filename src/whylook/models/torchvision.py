@@ -60,7 +60,6 @@ def torchvision_model(name: str) -> Model:
         preprocess=Preprocess.from_torchvision(entry),
         labels=labels.unique(list(names)) if names else None,
         head=head(len(names), None),
-        fingerprint=weights.fingerprint(network),
         source=f"torchvision:{arch}.{entry.name}",
         notes=tuple(notes),
     )

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from whylook.errors import ModelError
 
@@ -23,6 +25,13 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "network", "net", "weights")
 _PREFIXES = ("module.", "model.", "_orig_mod.", "network.", "net.", "backbone.", "encoder.")
 _SAVE = "torch.save(model.state_dict(), 'weights.pth')"
+
+# In-place functions that only write values.
+_INITIAL = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_normal_",
+    "xavier_uniform_", "orthogonal_", "constant_", "ones_", "zeros_", "zero_", "fill_", "erfinv_", "mul_", "add_",
+    "clamp_", "copy_"})  # fmt: skip
+_FINGERPRINTS: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
+_HASHING = Lock()
 
 
 @dataclass(frozen=True)
@@ -232,9 +241,20 @@ def _shape(tensor: Tensor) -> str:
 def outline(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a network without memory for its tensors where it can be, for its names and shapes; else as it is."""
     import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Unset(TorchFunctionMode):
+        """Leaves initial values out, which mean nothing there and cost most of the time."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            written = args[0] if args else kwargs.get("tensor")  # as torch.nn.init hands it on
+            if getattr(func, "__name__", "") in _INITIAL and getattr(written, "is_meta", False):
+                return written
+            return func(*args, **kwargs)
 
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Unset():
             return build()
     except Exception:  # noqa: BLE001 - whatever a constructor computes may fail on the meta device
         return build()
@@ -274,6 +294,23 @@ def _left_on_meta(module: nn.Module) -> bool:
             yield from inside(list(value.values()))
 
     return any(t.is_meta for t in inside(vars(module)))
+
+
+def current_fingerprint(network: nn.Module) -> str:
+    """The fingerprint of a network's weights as they are now; hashed again only where one of them was written to.
+
+    What is written through `.data` raises no version counter, and isn't seen.
+    """
+    stamp = tuple(
+        (name, t.data_ptr(), t.dtype, t.device, None if t.is_inference() else t._version)
+        for name, t in network.state_dict(keep_vars=True).items()
+        if hasattr(t, "data_ptr")
+    )
+    with _HASHING:
+        known = _FINGERPRINTS.get(network)
+        if known is None or known[0] != stamp:
+            known = _FINGERPRINTS[network] = (stamp, fingerprint(network))
+        return known[1]
 
 
 def fingerprint(network: nn.Module) -> str:

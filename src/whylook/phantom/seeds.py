@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from whylook.phantom import shipped
 from whylook.phantom.data import dataset
 from whylook.phantom.inputs import drawn
-from whylook.phantom.networks import build
 from whylook.phantom.train import RECIPES, halves, rounded, train
 
 
@@ -42,14 +41,7 @@ def trained(
                     unfinished = file.with_suffix(".part")
                     unfinished.write_bytes(save(halves(network.state_dict())))
                     unfinished.replace(file)
-                yield name, seed, _read(family, file)
-
-
-def _read(family: str, file: Path) -> nn.Module:
-    network = build(family)
-    own = network.state_dict()
-    network.load_state_dict({key: value.to(own[key].dtype) for key, value in load_file(file).items()})
-    return network.eval()
+                yield name, seed, shipped.read(family, file)
 
 
 def ready() -> None:

@@ -54,10 +54,16 @@ def network(name: str) -> nn.Module:
     file = path(name)
     if not file.is_file():
         raise ModelError(f"The weights {file} are missing from this installation; install whylook again.")
+    return read(family, file)
+
+
+def read(family: str, file: Path) -> nn.Module:
+    """Return a network of one of `FAMILIES` with the weights in a file, float32, in eval mode."""
     from safetensors.torch import load_file
 
     from whylook.phantom.networks import build
 
     net = build(family)
-    net.load_state_dict({key: value.to(net.state_dict()[key].dtype) for key, value in load_file(file).items()})
+    own = net.state_dict()
+    net.load_state_dict({key: value.to(own[key].dtype) for key, value in load_file(file).items()})
     return net.eval()

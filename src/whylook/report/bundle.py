@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import uuid
@@ -60,12 +61,12 @@ def save(
     """
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
-    make_folder(place, RESULT)
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
+    stale = _earlier_figures(place) - set(figures)  # it reads the record that is taken away next
+    make_folder(place, RESULT)
     try:
-        for old in place.iterdir():
-            if _FIGURE.fullmatch(old.name) and old.name not in figures:
-                old.unlink()
+        for name in stale:
+            (place / name).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error
     write_text(place / "report.html", page(sections if sections is not None else made, title))
@@ -94,6 +95,15 @@ def make_folder(place: Path, result: str) -> None:
         (place / result).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error
+
+
+def _earlier_figures(place: Path) -> set[str]:
+    """Figures that an earlier run says it wrote; what only looks like one may be somebody's own."""
+    try:
+        images = json.loads((place / RESULT).read_text("utf-8"))["images"]
+        return {i["figure"] for i in images if _FIGURE.fullmatch(i["figure"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def check_folder(folder: str | Path) -> None:

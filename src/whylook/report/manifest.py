@@ -110,7 +110,7 @@ def manifest(
         )
         place: dict[str, int] = {}
         for name, model in explanation.models.items():
-            record = _model(name, model)
+            record = _model(name, model, explanation.fingerprints.get(name, ""))
             if record not in models:
                 models.append(record)
             place[name] = models.index(record)
@@ -165,12 +165,12 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def _model(name: str, model: Model) -> dict[str, Any]:
+def _model(name: str, model: Model, fingerprint: str) -> dict[str, Any]:
     as_dict = getattr(getattr(model, "preprocess", None), "as_dict", None)
     return {
         "name": name,
         "source": getattr(model, "source", ""),
-        "fingerprint": getattr(model, "fingerprint", "") or None,
+        "fingerprint": fingerprint or None,
         "head": getattr(model, "head", "softmax"),
         "preprocess": plain(as_dict()) if callable(as_dict) else None,
         "notes": list(getattr(model, "notes", ())),

@@ -165,7 +165,7 @@ def _model(explanation: Explanation, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "source": getattr(model, "source", ""),
-        "fingerprint": getattr(model, "fingerprint", ""),
+        "fingerprint": explanation.fingerprints.get(name, ""),
         "preprocess": words.fed(model),
         "head": words.head(model, prediction),
         "notes": list(getattr(model, "notes", ())),

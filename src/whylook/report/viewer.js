@@ -993,7 +993,7 @@ class App {
       ["Grid", `${map.grid[0]} × ${map.grid[1]}`],
       ["Smallest, largest", `${number(map.min)}, ${number(map.max)}`],
       map.layer && ["Layer", map.layer],
-      ...Object.entries(map.parameters).map(([k, v]) => [k, typeof v === "object" ? JSON.stringify(v) : String(v)]),
+      ...Object.entries(map.parameters).map(([k, v]) => [k, v === null ? "not given" : typeof v === "object" ? JSON.stringify(v) : String(v)]),
       map.seed !== null && ["Seed", String(map.seed)],
       ["Time", `${number(map.seconds)} s`],
       ...Object.entries(map.passes).map(([k, v]) => [`Passes, ${k}`, String(v)]),

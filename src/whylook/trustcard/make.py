@@ -118,6 +118,7 @@ def _alone(explanation: Explanation, shown: Map) -> Explanation:
         predictions={shown.model: explanation.predictions[shown.model]},
         maps=(shown,),
         failures=(),
+        fingerprints={name: f for name, f in explanation.fingerprints.items() if name == shown.model},
         cards=(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 
 from whylook.engine.attention.watch import INSTEAD, Watch, blocks, one_token_set, watching
 from whylook.engine.guard import guarded
-from whylook.engine.layers import find_tokens, with_first
+from whylook.engine.layers import find_tokens
+from whylook.engine.outputs import with_first
 from whylook.engine.targets import Score, class_logits
 from whylook.engine.trace import SEVERED, depends, gradients_of
 from whylook.errors import Unsupported
@@ -73,6 +75,14 @@ def trace_attention(
         leaves = tuple(x.detach().clone().requires_grad_() for x in inputs)
         with watching(network) as watch:
             output = network(*(leaf.clone() for leaf in leaves))
+        if not _rows_apart(watch, leaves):
+            each = [(tuple(x[i : i + 1] for x in inputs), targets[i : i + 1]) for i in range(rows)]
+            return _joined(
+                [
+                    trace_attention(network, *row, score, gradients=gradients, layerwise=layerwise, seed=seed)
+                    for row in each
+                ]
+            )
         count, shaped = one_token_set(network, watch, rows)
         logits, one_logit = class_logits(output, rows)
         weights = [call.weights for call in watch.calls]
@@ -85,6 +95,11 @@ def trace_attention(
                 if depends(network, inputs, range(len(inputs)), logits):
                     raise Unsupported(SEVERED)
             read, logits = None, logits.detach()  # what attention does to constants is evidence of nothing
+        elif read is None:
+            raise Unsupported(
+                f"The logits of {type(network).__name__} do not come from its last attention (a side branch, or its graph is "
+                f"cut), so which tokens they read cannot be told; {INSTEAD}."
+            )
         full: list[list[Tensor | None]] = []
         if gradients:
             scores = score(logits, targets, one_logit)
@@ -109,6 +124,38 @@ def trace_attention(
         readers=used / used.sum(1, keepdim=True).clamp(min=1),
         prefix=place[0],
         grid=place[1],
+    )
+
+
+def _rows_apart(watch: Watch, leaves: tuple[Tensor, ...]) -> bool:
+    """Whether the first attention's weights lie picture by picture, told by gradients (heads may be the outer axis)."""
+    rows = leaves[0].shape[0]
+    weights = watch.calls[0].weights if watch.calls else None
+    if rows == 1 or weights is None or weights.grad_fn is None or weights.shape[0] % rows:
+        return True
+    first = weights[: weights.shape[0] // rows]
+    mixture = torch.randn(first.shape, generator=torch.Generator().manual_seed(0)).to(first)
+    found = torch.autograd.grad((first * mixture).sum(), leaves, retain_graph=True, allow_unused=True)
+    return not any(bool(g[1:].any()) for g in found if g is not None)
+
+
+def _joined(each: list[AttentionTrace]) -> AttentionTrace:
+    """One trace of the rows' own."""
+    first = each[0]
+
+    def rows(parts: Sequence[list[Tensor]]) -> list[Tensor]:
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+    def by_target(parts: Sequence[list[list[Tensor]]]) -> list[list[Tensor]]:
+        return [rows(part) for part in zip(*parts, strict=True)]
+
+    return AttentionTrace(
+        attention=rows([seen.attention for seen in each]),
+        attention_gradients=by_target([seen.attention_gradients for seen in each]),
+        layerwise_gradients=by_target([seen.layerwise_gradients for seen in each]),
+        readers=torch.cat([seen.readers for seen in each]),
+        prefix=first.prefix,
+        grid=first.grid,
     )
 
 

@@ -14,7 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from whylook.engine.layers import first_tensor
+from whylook.engine.attention.among import among_tokens
+from whylook.engine.outputs import first_tensor
 from whylook.errors import Unsupported
 
 INSTEAD = "use grad-cam, which reads its last feature layer, or gradient"
@@ -31,11 +32,14 @@ class Call:
     weights : as the network uses them, [n, heads, queries, keys] or [n · heads, queries, keys], in the graph.
     block : the outermost module that holds this attention and no other and puts out its tokens; None before it is done.
     output : the tokens [n, t, width] that `block` put out.
+    entered : the tokens [n, t, width] that went into the outermost module that holds this attention and no other and
+        is given tokens; None where there is none.
     """
 
     weights: Tensor
     block: nn.Module | None = None
     output: Tensor | None = None
+    entered: Tensor | None = None
 
 
 class Watch(TorchFunctionMode):
@@ -43,13 +47,15 @@ class Watch(TorchFunctionMode):
 
     Fused kernels (`scaled_dot_product_attention`, `multi_head_attention_forward`) are replaced by the same mathematics
     in the open; where a network multiplies with a softmax of its own, that softmax is kept. `unused` are softmaxes over
-    the last axis that went into something else first; `streams` the first two sides of what modules put out with three.
+    the last axis that went into something else first, `across` the lengths of those over other axes; `streams` the
+    first two sides of what modules put out with three.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.unused: list[Tensor] = []
+        self.across: set[int] = set()
         self.streams: set[tuple[int, int]] = set()
 
     def __torch_function__(
@@ -72,6 +78,8 @@ class Watch(TorchFunctionMode):
             dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
             if dim in (-1, output.ndim - 1):
                 self.unused.append(_asked(output))
+            elif dim is not None:
+                self.across.add(output.shape[dim])
         return output
 
     def _fused(
@@ -177,13 +185,17 @@ def _asked(weights: Tensor) -> Tensor:
 def watching(network: nn.Module) -> Iterator[Watch]:
     """Watch the attentions of `network`'s forward passes while the body runs, and the block that each stands in."""
     watch = Watch()
-    begun: list[int] = []
+    begun: list[tuple[int, Tensor | None]] = []
 
-    def enter(module: nn.Module, _: object) -> None:
-        begun.append(len(watch.calls))
+    def enter(module: nn.Module, given: tuple[object, ...]) -> None:
+        entering = first_tensor(given)
+        begun.append((len(watch.calls), entering if entering is not None and entering.ndim == 3 else None))
 
     def leave(module: nn.Module, _: object, output: object) -> None:
-        inside, tokens = len(watch.calls) - begun.pop(), first_tensor(output)
+        before, entering = begun.pop()
+        inside, tokens = len(watch.calls) - before, first_tensor(output)
+        if inside == 1 and entering is not None and entering.shape[1] == watch.calls[-1].weights.shape[-1]:
+            watch.calls[-1].entered = entering
         if tokens is None or tokens.ndim != 3:
             return
         watch.streams.add((tokens.shape[0], tokens.shape[1]))
@@ -230,6 +242,17 @@ def one_token_set(network: nn.Module, watch: Watch, rows: int) -> tuple[int, Cal
             raise Unsupported(f"{_misfit(kind, i, [c.weights.shape for c in watch.calls], rows)}; {INSTEAD}.")
     if watch.streams and not {(rows, tokens), (tokens, rows)} & watch.streams:
         raise Unsupported(f"{kind} has attention among {tokens} things that are not tokens; {INSTEAD}.")
+    if tokens in watch.across:
+        raise Unsupported(
+            f"{kind} has a softmax of {tokens} numbers, as many as tokens, over another axis than the last (keys before "
+            f"queries, linear attention, or pooling of tokens), so not all weights can be followed; {INSTEAD}."
+        )
+    for i, call in enumerate(watch.calls):
+        if not among_tokens(call.weights, call.entered):
+            raise Unsupported(
+                f"{kind}'s attention {i + 1} of {len(watch.calls)} is not from each token of its block to each (it is "
+                f"among channels, or its keys or queries come from elsewhere), so it is no flow between tokens; {INSTEAD}."
+            )
     if any(s.shape[-2] == s.shape[-1] > 1 for s in watch.unused):
         raise Unsupported(
             f"{kind} mixes attention weights with others before it uses them (talking heads, or gated positions), so "

@@ -13,6 +13,7 @@ from torch.nn.modules import module as module_hooks
 
 from whylook.engine.folding.fold import Fold, MisfoldError, entry, tensors_of
 from whylook.engine.folding.record import Recorder, Weighted
+from whylook.engine.generators import preserved, seed_all
 from whylook.engine.guard import modules_of
 from whylook.engine.targets import class_logits
 
@@ -62,8 +63,7 @@ def prepare(network: nn.Module, inputs: tuple[Tensor, ...], precision: torch.dty
         kept = _KEPT.get(network)
         if kept is not None and kept.key == key and kept.stamp == stamp and torch.equal(kept.sums, sums):
             return kept.fold
-        devices = [inputs[0].device] if inputs[0].device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with preserved(inputs[0].device):
             fold = _made(network, inputs, tensors, precision)
         _KEPT[network] = _Kept(key, stamp, sums, fold)
         return fold
@@ -82,10 +82,25 @@ def _open(network: nn.Module) -> bool:
 
 
 def _sums(tensors: dict[str, Tensor], device: torch.device) -> Tensor:
-    """One number per tensor: a change through `.data` raises no version counter."""
-    sums = [t.detach().sum(dtype=torch.float64 if t.dtype == torch.float64 else torch.float32) for t in tensors.values()
-            if t.is_floating_point() and t.device == device]  # fmt: skip
-    return torch.stack([s.double() for s in sums]).cpu() if sums else torch.zeros(0)
+    """One number per tensor: a change through `.data` raises no version counter.
+
+    Every place has a weight of its own, for the plain sum of a tensor stays the same when its values change places.
+    """
+    wanted = [t.detach() for t in tensors.values() if t.is_floating_point() and t.device == device and t.numel()]
+    wanted = [t if t.dtype in (torch.float32, torch.float64) else t.float() for t in wanted]
+    if not wanted:
+        return torch.zeros(0)
+    tables = [t.reshape(t.shape[0] if t.ndim > 1 else 1, -1) for t in wanted]
+    longest = max(max(t.shape) for t in tables)
+    weights = torch.rand(longest + 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(device) + 0.5
+    by_type = {dtype: weights.to(dtype) for dtype in {t.dtype for t in tables}}
+    sums = []
+    for t in tables:
+        w = by_type[t.dtype]
+        # Shifted, so that rows and columns do not weigh alike and a transposed table tells.
+        rows = torch.mv(t, w[longest + 1 - t.shape[1] :])
+        sums.append(torch.dot(rows, w[: t.shape[0]]))
+    return torch.stack([s.double() for s in sums]).cpu()
 
 
 def _made(
@@ -127,7 +142,7 @@ def _recorded(network: nn.Module, recorder: Recorder, row: tuple[Tensor, ...]) -
 
 
 def _logits(run: Any, row: tuple[Tensor, ...]) -> Tensor:
-    torch.default_generator.manual_seed(0)  # dropout that is always on draws the same twice
+    seed_all(row[0].device, 0)  # dropout that is always on draws the same twice
     return class_logits(run(*(x.clone() for x in row)), 1)[0].detach().to(row[0].dtype)
 
 

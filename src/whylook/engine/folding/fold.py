@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from whylook.engine.folding.calls import BATCH_NORM, METADATA, WEIGHTED, argument, tensors_in
 from whylook.engine.folding.linear import as_linear, is_whole_kernel
-from whylook.engine.folding.record import Norm, Weighted
+from whylook.engine.folding.record import Norm, Weighted, norm_of
 
 
 class MisfoldError(RuntimeError):
@@ -22,11 +23,11 @@ class MisfoldError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """What a call gets instead of its own weight and bias; `mean` names the batch norm that is then left out."""
+    """What a call gets instead of its own weight and bias; `norm` is the batch norm that is then left out."""
 
     weight: Tensor
     bias: Tensor | None
-    mean: str | None
+    norm: Norm | None
     whole: bool
 
 
@@ -60,13 +61,8 @@ class Fold:
             inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
         if not self.entries and self.precision is None:
             return network(*inputs)
-        own = {name: id(t) for name, t in tensors_of(network).items()}
-        table = {own[name]: e for name, e in self.entries.items() if name in own}
-        mode = _Table(
-            table,
-            {own[n]: n for e in table.values() if (n := e.mean) is not None and n in own},
-            coarse=self.precision is not None,
-        )
+        names = {id(t): name for name, t in tensors_of(network).items()}
+        mode = _Table(self.entries, names, coarse=self.precision is not None)
         autocast = torch.autocast(
             inputs[0].device.type, self.precision, self.precision is not None, cache_enabled=False
         )
@@ -78,24 +74,31 @@ class Fold:
 
 
 class _Table(TorchFunctionMode):
-    """Hands out the entries; what a folded layer puts out may go to its batch norm and nowhere else."""
+    """Hands out the entries; what a folded layer puts out may go to its batch norm and nowhere else.
 
-    def __init__(self, table: Mapping[int, Entry], means: Mapping[int, str], *, coarse: bool) -> None:
+    The network is given a stand-in for that output, with the same memory. Its batch norm turns it into the output
+    itself, and whoever reads the stand-in before or afterwards is noticed.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], names: Mapping[int, str], *, coarse: bool) -> None:
         super().__init__()
-        self._table, self._means, self._coarse = table, means, coarse
-        self.pending: dict[int, tuple[Tensor, str]] = {}
+        self._table = {i: entries[name] for i, name in names.items() if name in entries}
+        self._names, self._coarse = names, coarse
+        self.pending: dict[int, tuple[Tensor, Tensor, Norm]] = {}
+        self._spent: dict[int, ref[Tensor]] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self.pending and func not in METADATA:
+        if (self.pending or self._spent) and func not in METADATA:
             if func is BATCH_NORM and id(args[0]) in self.pending:
-                x, wanted = self.pending.pop(id(args[0]))
-                if self._means.get(id(argument(args, kwargs, 1, "running_mean"))) == wanted:
-                    return x
-                raise MisfoldError(f"another batch norm than {wanted} reads a folded layer")
-            if any(id(t) in self.pending for t in tensors_in((args, kwargs))):
+                stand_in, out, wanted = self.pending.pop(id(args[0]))
+                if norm_of(args, kwargs, self._names) != wanted:
+                    raise MisfoldError(f"another batch norm than {wanted.mean} reads a folded layer")
+                self._spent[id(stand_in)] = ref(stand_in)
+                return out
+            if any(self._is_stand_in(t) for t in tensors_in((args, kwargs))):
                 raise MisfoldError("a folded layer has another reader than its batch norm")
         if func is F.linear and self._coarse and argument(args, kwargs, 0, "input").ndim == 2:
             return self._head(args, kwargs)
@@ -108,9 +111,18 @@ class _Table(TorchFunctionMode):
         else:
             rest = {k: v for k, v in kwargs.items() if k not in ("input", "weight", "bias")}
             out = func(x, entry.weight, entry.bias, *args[3:], **rest)
-        if entry.mean is not None:
-            self.pending[id(out)] = (out, entry.mean)
-        return out
+        return self._handed_out(out, entry)
+
+    def _is_stand_in(self, tensor: Tensor) -> bool:
+        known = self._spent.get(id(tensor))
+        return id(tensor) in self.pending or (known is not None and known() is tensor)
+
+    def _handed_out(self, out: Tensor, entry: Entry) -> Tensor:
+        if entry.norm is None:
+            return out
+        stand_in = out.detach()  # what goes on is `out`: an operation in place on a view would cost a copy
+        self.pending[id(stand_in)] = (stand_in, out, entry.norm)
+        return stand_in
 
     def _head(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """A linear layer of whole rows in its own precision: rounded logits would hide small differences of scores."""
@@ -119,9 +131,7 @@ class _Table(TorchFunctionMode):
         weight, bias = (found.weight, found.bias) if found else (weight, argument(args, kwargs, 2, "bias"))
         with torch.autocast(x.device.type, enabled=False):
             out = F.linear(x.to(weight.dtype), weight, bias)
-        if found is not None and found.mean is not None:
-            self.pending[id(out)] = (out, found.mean)
-        return out
+        return out if found is None else self._handed_out(out, found)
 
 
 def entry(
@@ -136,7 +146,7 @@ def entry(
         weight = weight.contiguous(memory_format=torch.channels_last)
     if dtype is not None:
         weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
-    return Entry(weight, bias, call.norm.mean if call.norm else None, call.whole)
+    return Entry(weight, bias, call.norm, call.whole)
 
 
 def _folded(tensors: Mapping[str, Tensor], weight: Tensor, bias: Tensor | None, norm: Norm) -> tuple[Tensor, Tensor]:

@@ -69,7 +69,7 @@ class Recorder(TorchFunctionMode):
         self.reads_values = self.reads_values or func in READERS
         read = {name for t in tensors_in((args, kwargs)) if (name := self._made_by(t)) is not None}
         if func is BATCH_NORM and (name := self._made_by(args[0])) is not None:
-            norm = self._norm(args, kwargs)
+            norm = norm_of(args, kwargs, self._names)
             if norm is not None and self._calls[name].norm is None and _fits(args[0], self._calls[name]):
                 call = self._calls[name]
                 self._calls[name] = Weighted(call.bias, norm, call.axes, call.grouped, call.whole)
@@ -102,18 +102,17 @@ class Recorder(TorchFunctionMode):
         known = self._outputs.get(id(tensor))
         return known[1] if known is not None and known[0]() is tensor else None
 
-    def _norm(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Norm | None:
-        """The batch norm, where it uses stored statistics and tensors of the network's own."""
-        given = [
-            argument(args, kwargs, i, n) for i, n in enumerate(("running_mean", "running_var", "weight", "bias"), 1)
-        ]
-        names = [None if t is None else self._names.get(id(t)) for t in given]
-        if argument(args, kwargs, 5, "training") or names[0] is None or names[1] is None:
-            return None
-        if any(t is not None and n is None for t, n in zip(given, names, strict=True)):
-            return None
-        eps = argument(args, kwargs, 7, "eps")
-        return Norm(names[0], names[1], names[2], names[3], 1e-5 if eps is None else float(eps))
+
+def norm_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: Mapping[int, str]) -> Norm | None:
+    """The batch norm of a call, where it uses stored statistics and tensors of the network's own, by their `names`."""
+    given = [argument(args, kwargs, i, n) for i, n in enumerate(("running_mean", "running_var", "weight", "bias"), 1)]
+    mean, var, gamma, beta = (None if t is None else names.get(id(t)) for t in given)
+    if argument(args, kwargs, 5, "training") or mean is None or var is None:
+        return None
+    if (given[2] is not None and gamma is None) or (given[3] is not None and beta is None):
+        return None
+    eps = argument(args, kwargs, 7, "eps")
+    return Norm(mean, var, gamma, beta, 1e-5 if eps is None else float(eps))
 
 
 def _fits(output: Tensor, call: Weighted) -> bool:

@@ -20,7 +20,8 @@ Box = tuple[slice, ...]
 Picture = tuple[Tensor, Box]  # what is shown in a box of the picture
 FEWEST = 16  # boxes below which there is nothing to gain
 _ROWS = 32
-_CLOSE = 1e-4  # of the largest logit; rounding differs by some 1e-6, a misunderstood network by far more
+# Of the largest logit; in single precision rounding differs by some 1e-6, a misunderstood network by far more.
+_CLOSE, _CLOSE_DOUBLE = 1e-4, 1e-10
 
 
 def occluded(network: Callable[[Tensor], Tensor], x: Tensor, filled: Tensor, boxes: Sequence[Box]) -> Tensor | None:
@@ -95,4 +96,5 @@ def _agrees(network: Callable[[Tensor], Tensor], x: Tensor, pictures: Sequence[P
         source, (down, across) = pictures[i]
         row[:, down, across] = source[0, :, down, across]
     plain = network(pasted)
-    return bool(((plain - logits[some]).abs().amax() <= _CLOSE * plain.abs().amax()).item())
+    close = _CLOSE_DOUBLE if plain.dtype == torch.float64 else _CLOSE
+    return bool(((plain - logits[some]).abs().amax() <= close * plain.abs().amax()).item())

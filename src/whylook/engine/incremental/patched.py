@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from whylook.engine.incremental.regions import Region, Starts
 
@@ -31,8 +31,9 @@ class Run:
 
     def enter(self, func: Any, args: Any, kwargs: Any) -> None:
         """Note the operation that is followed now, by its clean arguments."""
-        leaves = [leaf.clean if isinstance(leaf, Patched) else leaf for leaf in tree_leaves((args, kwargs))]
-        key = (func, *(id(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
+        leaves, how = tree_flatten((args, kwargs))  # `how` tells lists of other lengths apart: ([2], []) and ([], [2])
+        leaves = [leaf.clean if isinstance(leaf, Patched) else leaf for leaf in leaves]
+        key = (func, str(how), *((id(v), v._version) if isinstance(v, Tensor) else (type(v), v) for v in leaves))
         self._call = (key, [leaf for leaf in leaves if isinstance(leaf, Tensor)])  # kept, so that no id is used again
 
     def clean(self, make: Callable[[], Any]) -> Any:
@@ -44,6 +45,17 @@ class Run:
         return self._known[key][0]
 
 
+@dataclass(eq=False)
+class Held:
+    """What a `Patched` holds, and those that share its memory with it."""
+
+    run: Run
+    clean: Tensor
+    crops: Tensor
+    region: Region
+    dense: Tensor | None = None
+
+
 class Patched(torch.Tensor):
     """Looks like a tensor [b, c, h, w], and holds one clean map [1, c, h, w] and a crop [b, c, h', w'] for each row.
 
@@ -51,28 +63,56 @@ class Patched(torch.Tensor):
     that it stands for, and stays that where the result may share its memory.
     """
 
-    run: Run
-    clean: Tensor
-    crops: Tensor
-    region: Region
-    dense: Tensor | None
+    held: Held
 
     @staticmethod
     def __new__(cls, run: Run, clean: Tensor, crops: Tensor, region: Region) -> Patched:
         """Make one; `region` has a rectangle for each row."""
-        shape = (crops.shape[0], *clean.shape[1:])
+        return cls.of(Held(run, clean, crops, region))
+
+    @classmethod
+    def of(cls, held: Held) -> Patched:
+        """Make one that shares what it holds with others, so that each sees what is done in place to another."""
+        clean = held.clean
+        shape = (held.crops.shape[0], *clean.shape[1:])
         made: Patched = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=clean.dtype, device=clean.device)
-        made.run, made.clean, made.crops, made.region, made.dense = run, clean, crops, region, None
+        made.held = held
         return made
+
+    @property
+    def run(self) -> Run:
+        """What all batches of one picture share."""
+        return self.held.run
+
+    @property
+    def clean(self) -> Tensor:
+        """The map [1, c, h, w] without any change."""
+        return self.held.clean
+
+    @property
+    def crops(self) -> Tensor:
+        """What has changed, [b, c, h', w']."""
+        return self.held.crops
+
+    @property
+    def region(self) -> Region:
+        """Where the crops lie."""
+        return self.held.region
+
+    @property
+    def dense(self) -> Tensor | None:
+        """The tensor [b, c, h, w], once this has become one."""
+        return self.held.dense
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def become(self, other: Tensor) -> None:
         """Take over the value of `other`, after an operation in place."""
+        mine = self.held
         if isinstance(other, Patched) and other.dense is None:
-            self.clean, self.crops, self.region, self.dense = other.clean, other.crops, other.region, None
+            mine.clean, mine.crops, mine.region, mine.dense = other.clean, other.crops, other.region, None
         else:
-            self.dense = other.dense if isinstance(other, Patched) else other
+            mine.dense = other.dense if isinstance(other, Patched) else other
 
     def full(self) -> Tensor:
         """The tensor [b, c, h, w] that this stands for."""
@@ -167,8 +207,9 @@ def _densely(func: Any, args: Any, kwargs: Any) -> Any:
         if not isinstance(value, Patched):
             return value
         whole = value.full()
-        if shares:  # what is written through the result must be seen here, too
-            value.dense = whole
+        if shares:  # what is written through the result must be seen here, too, and in no copy that shares the crops
+            whole = whole.clone() if whole is value.crops else whole
+            value.held.dense = whole
         return whole
 
     result = func(*tree_map(dense, args), **tree_map(dense, kwargs))

@@ -38,7 +38,13 @@ def elementwise(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return mapped(lambda v: operation(v, *args, **kwargs), x)
 
 
-@rule("clone", "detach", "alias", "contiguous", "lift_fresh")
+@rule("detach", "alias", "lift_fresh")
+def shared(operation: Any, x: Any) -> Any:
+    """The same memory under another name."""
+    return Patched.of(x.held) if isinstance(x, Patched) else NotImplemented
+
+
+@rule("clone", "contiguous")
 def copied(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """The same values; crops are never written to, so they can be shared."""
     if not isinstance(x, Patched):
