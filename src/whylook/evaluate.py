@@ -113,7 +113,9 @@ def cases(
                 Case(
                     values=entire(np.asarray(shown.values, np.float64), shown.geometry),
                     region=None if mask is None else Region.of(mask, shown.geometry),
-                    perturbed=Perturbed(boards[shown.model], shown.target.index, softmax=softmax),
+                    perturbed=Perturbed(
+                        boards[shown.model], shown.target.index, softmax=softmax, against=shown.target.against
+                    ),
                     remake=_remake(explanation, shown, x),
                     seed=seed,
                     picture=fingerprint(x.detach().cpu().numpy()),

@@ -73,7 +73,7 @@ def trust_table(explanations: Iterable[Explanation]) -> Table | None:
         rows=tuple(rows),
         note="A map can be believed as an account of where the model looks if the answer depends on what it marks and if it "
         "depends on what the model learned; the other columns inform. It does not say that the model is right. "
-        "`whylook trust` makes a page of one map, with all figures.",
+        "whylook trust makes a page of one map, with all figures.",
     )
 
 
