@@ -8,7 +8,7 @@ from whylook.explanation import Map
 from whylook.metrics import METRICS, Score
 from whylook.metrics.metric import Better
 from whylook.report.words import facts, number, percent
-from whylook.trustcard.card import CHANCE, SUPPORTED, Figure, Question, Verdict
+from whylook.trustcard.card import SUPPORTED, Figure, Question, Verdict
 
 Scores = Mapping[str, Score]
 PLACE = ("enrichment", "rank-accuracy", "pointing")
@@ -20,42 +20,47 @@ ASKS = {
     "agreement": "Does a method of another kind mark the same places?",
     "place": "Does the map lie on the marked region?",
 }
-_ANSWERS: Mapping[tuple[str, Verdict], str] = {
-    (
-        "dependence",
-        SUPPORTED,
-    ): "The answer falls faster when the map's highest places are taken away than in random order, "
-    "and comes back faster when they are shown first.",
-    ("dependence", CHANCE): "Taking away the map's highest places hurts the answer no more than taking away places "
-    "drawn by lot does at times.",
-    (
-        "learned",
-        SUPPORTED,
-    ): "A model with random weights gives another map, so this one shows something that was learned.",
-    ("learned", CHANCE): "Models with random weights give much the same map, so it follows the picture, not the model.",
-    ("stability", SUPPORTED): "The map of the mirrored picture is this map, mirrored, more than by chance.",
-    ("stability", CHANCE): "The map of the mirrored picture has no more in common with this one than by chance.",
-    ("agreement", SUPPORTED): "Two methods that work differently mark the same places, more than by chance.",
-    (
-        "agreement",
-        CHANCE,
-    ): "Two methods that work differently agree no more than by chance: at least one of them is not "
-    "to be relied on here.",
-    (
-        "place",
-        SUPPORTED,
-    ): "The map is denser on the marked region than that region's shape would be elsewhere. This says "
-    "where the model looks, not whether it is right.",
-    ("place", CHANCE): "The map is no denser on the marked region than on other places. If the map is supported, the "
-    "model looks elsewhere.",
+# What the verdicts say: supported, not better than chance.
+_ANSWERS: Mapping[str, tuple[str, str]] = {
+    "dependence": (
+        "Taken together, deletion, insertion and knock-out hit the answer harder than maps do that know nothing of the model.",
+        "Taken together, deletion, insertion and knock-out hit the answer no harder than maps at times do that know nothing "
+        "of the model.",
+    ),
+    "learned": (
+        "A model with random weights gives another map, so this one shows something that was learned.",
+        "Models with random weights give much the same map, so it follows the picture, not the model.",
+    ),
+    "stability": (
+        "The map of the mirrored picture is this map, mirrored, more than by chance.",
+        "The map of the mirrored picture has no more in common with this one than by chance.",
+    ),
+    "agreement": (
+        "Two methods that work differently mark the same places, more than by chance.",
+        "Two methods that work differently agree no more than by chance: at least one of them is not to be relied on here.",
+    ),
+    "place": (
+        "The map is denser on the marked region than on places of its shape elsewhere. This says where the model looks, not "
+        "whether it is right.",
+        "The map is no denser on the marked region than on other places. If the map is supported, the model looks elsewhere.",
+    ),
 }
 _ORDERS = "random orders of the same blocks"
 _SHIFTS = "one map moved over the other"
 
 
-def answer(name: str, verdict: Verdict, statistic: float | None, limit: float) -> str:
-    """What a verdict on a question says."""
-    return _ANSWERS[name, verdict]
+def answer(name: str, verdict: Verdict, scores: Scores) -> str:
+    """What a verdict on a question says, and where one of its figures by itself says the opposite."""
+    said = _ANSWERS[name][0 if verdict == SUPPORTED else 1]
+    curves = {"Deletion": "deletion-gap", "Insertion": "insertion-gap"} if name == "dependence" else {}
+    for title, metric in curves.items():
+        band, value = _facts(scores[metric]), scores[metric].value
+        if band is not None and value is not None and value < band[0]:
+            said += (
+                f" {title} by itself is worse than every random order: scattered blocks disturb a picture in another way than "
+                "a region of the same size, which tells against the one and for the other. Their mean is what counts."
+            )
+    return said
 
 
 def because(verdict: Verdict, questions: Sequence[Question]) -> str:

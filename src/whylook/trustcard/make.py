@@ -230,7 +230,7 @@ def _questions(
                 name=name,
                 asks=figures.ASKS[name],
                 verdict=verdict,
-                because=why or figures.answer(name, verdict, found.value, limits[name]),
+                because=why or figures.answer(name, verdict, scores),
                 figures=figures.figures(name, scores, shown, other) if nothing is None else (),
                 decides=name in verdicts.DECIDE,
                 statistic=found.value,
