@@ -54,9 +54,6 @@ def test_on_other_heads_grad_cam_is_something_else_and_cam_is_refused() -> None:
     for toy in (flat, any_head("plain"), build("in-place-behind")):
         with pytest.raises(whylook.Unsupported, match="Use hirescam"):
             attribute(toy, x, "cam", 3, layer="features")
-    toy = build("plain")  # a probability is not linear in the layer, whatever the head
-    with pytest.raises(whylook.Unsupported, match="explained by logits"):
-        attribute(toy, x, "cam", 3, score="probability")
 
 
 def test_cam_of_a_difference_is_the_difference_of_cams() -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from operator import is_
 from threading import RLock
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from whylook.engine.blackbox import BlackBox
 from whylook.engine.generators import preserved, seed_all
+from whylook.engine.state import State
 
 # Training flags, random generators and PyTorch's switches are shared by all threads: one at a time has them.
 _LENT = RLock()
 # What timm, transformers and torchvision call the switch of activation checkpointing.
 _CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing", "memory_efficient")
-
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # attributes that are never tensors
 
 
 def modules_of(network: nn.Module) -> list[nn.Module]:
@@ -80,7 +76,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                     module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
                 elif p.requires_grad:
                     p.requires_grad_(False)
-            state.stand_in()
+            state.stand_in(modules)
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -110,66 +106,3 @@ def _learned(
     if all(type(m).train is nn.Module.train and type(m).eval is nn.Module.eval for m in modules):
         return []
     return [(p, p.detach().clone()) for _, _, p in parameters if not p.is_inference()]
-
-
-class State:
-    """What modules keep beside their parameters: buffers, tensors that are none, and plain attributes.
-
-    Parameters
-    ----------
-    modules : whose state is noted now.
-    values : whether tensors are copied, so that they can be restored.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
-        # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
-        self._modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
-        self._attributes = [dict(vars(m)) for m in self._modules]
-        self._buffers = [(m, dict(m._buffers)) for m in self._modules]
-        tensors = [b for m in modules for b in m._buffers.values() if b is not None]
-        for own in self._attributes:
-            for name, t in own.items():
-                if name not in _OF_EVERY_MODULE and isinstance(t, Tensor) and not isinstance(t, nn.Parameter):
-                    tensors.append(t)
-        self._tensors = [(t, t.detach().clone() if values else t, t._version) for t in tensors if not t.is_inference()]
-
-    def stand_in(self) -> None:
-        """Put copies in the place of buffers made under `inference_mode`, which autograd may not save."""
-        for module, own in self._buffers:
-            for name, buffer in own.items():
-                if buffer is not None and buffer.is_inference():
-                    module._buffers[name] = buffer.clone()
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is not as it was."""
-        return (
-            any(t._version != version for t, _, version in self._tensors)
-            or any(not _same(m._buffers, own) for m, own in self._buffers)
-            or any(not _same(vars(m), own) for m, own in zip(self._modules, self._attributes, strict=True))
-        )
-
-    def restore(self) -> None:
-        """Put everything back."""
-        for module, own in zip(self._modules, self._attributes, strict=True):
-            _bring(vars(module), own)
-        for module, buffers in self._buffers:
-            _bring(module._buffers, buffers)
-        for tensor, value, version in self._tensors:
-            # Through `.data` no version is counted; on other devices than the CPU a look at all values would take long.
-            if tensor._version != version or (tensor.device.type == "cpu" and not torch.equal(tensor, value)):
-                with torch.no_grad():
-                    tensor.resize_(value.shape).copy_(value)
-
-
-def _same(now: dict[str, Any], then: dict[str, Any]) -> bool:
-    """Whether two mappings hold the same objects by the same names."""
-    return now.keys() == then.keys() and all(map(is_, now.values(), then.values()))
-
-
-def _bring(now: dict[str, Any], then: dict[str, Any]) -> None:
-    """Make the first mapping hold what the second does; another thread may be reading it."""
-    if not _same(now, then):
-        now.update(then)
-        for name in [n for n in now if n not in then]:
-            del now[name]

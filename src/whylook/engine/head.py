@@ -82,12 +82,18 @@ class Head:
             logits = self._run(activations)
             return self.score(logits, self.targets.expand(logits.shape[0], -1), self._one_logit)
 
-    def gradients(self, activations: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Gradients [k, b, c, *grid] of the scores of `targets` [1, k] (by default those explained) at activations."""
+    def gradients(self, activations: Tensor, targets: Tensor | None = None, *, linearized: bool = False) -> Tensor:
+        """Gradients [k, b, c, *grid] of the scores of `targets` [1, k] (by default those explained) at activations.
+
+        With `linearized` they are those of the logits, weighed as the score weighs them at `A`, whatever the activation.
+        """
         targets = self.targets if targets is None else targets
         leaf = activations.detach().clone().requires_grad_()
         logits = self._run(leaf.clone())
-        scores = self.score(logits, targets.expand(logits.shape[0], -1), self._one_logit)
+        if linearized:
+            scores = (logits * self.score.slopes(self.logits, targets, self._one_logit)).sum(2).T
+        else:
+            scores = self.score(logits, targets.expand(logits.shape[0], -1), self._one_logit)
         if not scores.requires_grad:
             return torch.zeros_like(leaf).expand(targets.shape[1], *leaf.shape)
         self.backwards += targets.shape[1]

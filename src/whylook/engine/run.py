@@ -195,7 +195,6 @@ def _ruled(
         if key not in passes:
             rules = make(name, request.parameters)
             try:
-                rules.check_score(score, request.method.title)
                 passes[key] = trace_rules(network, inputs, targets, score, rules, seed=seed)
             except Unsupported as why:
                 passes[key] = why
@@ -211,13 +210,20 @@ def _from_rules(request: Request, shared: Trace, layer: Layer | None, seen: Rule
     for rows, multipliers in zip(seen.rows, seen.multipliers, strict=True):
         maps = []
         for k in classes:
-            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k], "S": seen.score[:, k]}
+            given: dict[str, Any] = {"X": rows, "M": multipliers[k], "bias": seen.bias[k]}
             if layer is not None:
                 given |= {"A": shared.activations[layer.name], "G": shared.gradients[layer.name][k]}
             maps.append(method.function(*(given[a] for a in method.arguments), **request.parameters))
         per_input.append(torch.stack(maps, 1))
     passes = 1 + (layer is not None)
-    return Raw(tuple(per_input), () if layer is None else (layer,), passes, passes * len(classes))
+    return Raw(
+        values=tuple(per_input),
+        layers=() if layer is None else (layer,),
+        forwards=passes,
+        backwards=passes * len(classes),
+        facts=seen.facts,
+        warnings=seen.warnings,
+    )
 
 
 def _from_attention(

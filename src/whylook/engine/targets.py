@@ -164,6 +164,14 @@ class Score:
         if self.against is not None and self.name != "logit":
             raise UsageError(f"against= compares two logits, so score={self.name!r} cannot be given with it.")
 
+    def slopes(self, logits: Tensor, targets: Tensor, one_logit: bool = False) -> Tensor:
+        """Derivatives [k, n, classes] of the scores of classes `targets` [n, k] by `logits` [n, classes], held constant."""
+        with torch.enable_grad():
+            leaf = logits.detach().requires_grad_()
+            scores = self(leaf, targets, one_logit)
+            columns = [torch.autograd.grad(column.sum(), leaf, retain_graph=True)[0] for column in scores.unbind(1)]
+        return torch.stack(columns)
+
     def __call__(self, logits: Tensor, targets: Tensor, one_logit: bool = False) -> Tensor:
         """Scores [n, k] of classes `targets` [n, k] from `logits` [n, classes]."""
         alone = one_logit or not self.softmax

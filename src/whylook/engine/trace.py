@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from whylook.engine.folding.linear import whole_kernels_as_linear
 from whylook.engine.generators import positions
-from whylook.engine.guard import State, guarded, modules_of
+from whylook.engine.guard import guarded, modules_of
 from whylook.engine.layers import Layer
 from whylook.engine.outputs import first_tensor, with_first
+from whylook.engine.state import State
 from whylook.engine.targets import Score, class_logits
 from whylook.errors import Unsupported
 

@@ -37,7 +37,8 @@ def cam(A: Tensor, head: Head) -> Tensor:
     """Channels weighted as the last linear layer weighs them.
 
     That the layer feeds global average pooling and one linear layer is asked of the head: its gradient has to be the
-    same at every cell and at every activation. The weights are that gradient, summed over the cells.
+    same at every cell and at every activation. The weights are that gradient, summed over the cells. A probability or
+    margin weighs the classes' maps by how it reacts to their logits.
 
     Returns
     -------
@@ -51,13 +52,14 @@ def cam(A: Tensor, head: Head) -> Tensor:
     import torch
 
     # Zero, mirrored and stretched activations: a rectifier, a gate or an attention answers them differently.
-    G = head.gradients(torch.cat([A, torch.zeros_like(A), -A, 2 * A + 1]))  # [k, 4, c, *grid]
+    activations = torch.cat([A, torch.zeros_like(A), -A, 2 * A + 1])
+    G = head.gradients(activations, linearized=True)  # [k, 4, c, *grid]
     slope = _mean(G[:, 0])
     bound = torch.finfo(A.dtype).eps ** 0.5 * G.abs().max()
     if bool(((G - slope[:, None]).abs() > bound).any()):
         raise Unsupported(
-            "CAM has a meaning only where the layer feeds global average pooling and one linear layer, and is explained "
-            "by logits; here the score reads the layer in another way. Use hirescam."
+            "CAM has a meaning only where the layer feeds global average pooling and one linear layer; here the logits read "
+            "the layer in another way. Use hirescam."
         )
     return (slope * math.prod(A.shape[2:]) * A[0]).sum(1)
 

@@ -16,7 +16,7 @@ _SUPPLIED = {
     "gradient": ("x", "g"),
     "layer": ("A", "G"),
     "probe": ("x", "scores", "gradients", "evaluate", "occluded"),
-    "rules": ("X", "M", "bias", "S"),
+    "rules": ("X", "M", "bias"),
     "attention": ("attention", "attention_gradients", "layerwise_gradients", "readers"),
 }
 _PROBED_LAYER = ("x", "scores", "A", "head")
@@ -39,8 +39,8 @@ class Needs:
         network behind the layer as a function of its activation (`whylook.engine.head.Head`).
     rules : name of the rules (`whylook.engine.rules`) that replace the backward pass of single operations, in a pass of its
         own: `X` [b, n, …], the input and what it is compared with, and `M` [b, n, …], the multipliers that came back
-        to them; `bias`, what came back to the biases, a list of [n, *grid]; and `S` [n], the score that all began with.
-        The method's parameters are the rules'.
+        to them; and `bias`, what came back to the biases, a list of [n, *grid]. The method's parameters are
+        the rules', and facts and warnings come from them, too (`Rules.account`).
     attention : from a pass of its own, in which attention runs in the open; lists over layers of tensors
         [n, heads, t, t]: the weights `attention`, the score's gradients by them `attention_gradients`, and
         `layerwise_gradients`, each layer's gradient of the score that the head gives to that layer's own output; and

@@ -22,6 +22,7 @@ NATIVE_RECTIFIERS = ("Relu", "Hardtanh", "Threshold", "LeakyRelu", "PreluKernel"
 NATIVE_SMOOTH = {
     "Silu": "SiLU", "Gelu": "GELU", "Mish": "Mish", "Hardswish": "Hardswish", "Elu": "ELU", "Softplus": "Softplus",
     "Tanh": "Tanh", "LogSigmoid": "LogSigmoid", "Hardshrink": "Hardshrink", "Softshrink": "Softshrink", "Glu": "GLU",
+    "Celu": "CELU", "Erf": "error function", "Sin": "sine", "Cos": "cosine",
 }  # fmt: skip
 NEITHER = {
     "Softmax": "softmax", "NativeLayerNorm": "layer norm", "NativeGroupNorm": "group norm", "Sigmoid": "Sigmoid",
@@ -56,15 +57,25 @@ def plain(func: Callable[..., Any]) -> str:
 
 
 def rectifies(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether an activation, with these limits, is one that lets nothing below zero pass (or, if leaky, little)."""
+    """Whether an activation, with these limits, is one that lets nothing below zero pass (or, if leaky, little).
+
+    Limits may be tensors, if they are the same for all values in that respect.
+    """
     name = plain(func)
     if name in RECTIFIERS:
         return True
     if name not in (plain_name.strip("_") for plain_name in CLIPPING):
         return False
-    if any(isinstance(a, Tensor) for a in (*args[1:], *(v for k, v in kwargs.items() if k != "input"))):
-        return False
-    given = {k: v for k, v in kwargs.items() if k != "input"}
+    low, none, high = answers(func, args, kwargs, (-1.0, 0.0, 1e-3))
+    return bool((low == 0).all() and (none == 0).all() and (high > 0).all())
+
+
+def answers(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], values: tuple[float, ...]
+) -> Tensor:
+    """What an activation, with the limits it was called with, makes of some values, [values, …] for limits […]."""
+    given = {k: v for k, v in kwargs.items() if k not in ("input", "inplace")}
+    limits = [v for v in (*args[1:], *given.values()) if isinstance(v, Tensor)]
+    like = sum(map(torch.zeros_like, limits), torch.zeros(()))
     with torch.no_grad():
-        low, none, high = func(torch.tensor([-1.0, 0.0, 1e-3]), *args[1:], **given).tolist()
-    return bool(low == 0 and none == 0 and high > 0)
+        return torch.stack([func(torch.full_like(like, v), *args[1:], **given) for v in values])

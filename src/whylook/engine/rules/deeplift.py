@@ -6,7 +6,8 @@ multiplier, so that what comes back to the two, times their difference, adds up 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +16,12 @@ from torch import Tensor
 from whylook import baselines
 from whylook.engine.rules.activations import CLIPPING, GATES, RECTIFIERS, SMOOTH, both
 from whylook.engine.rules.operations import LINEAR, MAX_POOLS, batch_norm, refuse_unknown
-from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, replaced
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, Sums, elementwise, live, replaced
+from whylook.engine.targets import Score
+from whylook.errors import Unsupported
+from whylook.quadrature import fixed
 
+_NODES, _PANEL = 16, 4.0
 _SINGLE = ("exp", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "square", "pow", "abs", "softplus")
 
 
@@ -24,7 +29,6 @@ class Rescale(Rules):
     """DeepLIFT with the rescale rule; of several baselines, the mean over them."""
 
     title = "DeepLIFT"
-    logits_only = True
 
     def __init__(self, baseline: Any) -> None:
         self.baseline = baseline
@@ -40,6 +44,31 @@ class Rescale(Rules):
         against = [b if isinstance(b, tuple) else (b,) for b in found]
         self.signs = tuple(s / len(against) for s in (1.0, -1.0) for _ in against)
         return [inputs] * len(against) + against
+
+    def weights(self, score: Score, logits: Tensor, targets: Tensor, one_logit: bool) -> Tensor:
+        """Mean of the score's derivatives on the straight line from the baseline's logits to the input's.
+
+        Times the difference of the logits that is the difference of the scores; both halves get the same.
+        """
+        if score.name == "logit":
+            return super().weights(score, logits, targets, one_logit)
+        one, two = logits.cpu().double().chunk(2)
+        asked = targets.cpu()
+        rows = [
+            _on_the_line(score, one[i : i + 1], two[i : i + 1], asked[i : i + 1], one_logit) for i in range(len(one))
+        ]
+        return torch.cat(rows, 1).repeat(1, 2, 1).to(logits)
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """Refuse a map that does not add up to the difference of the scores, as it does wherever every rule fits."""
+        if bool(sums.off.any()):
+            worst = float(sums.residual[sums.off].abs().max())
+            raise Unsupported(
+                f"{self.title}'s parts miss the difference of the scores by {worst:.3g}: the network mixes its rows, or lays "
+                "them on another axis than the first, where the rules compare each with its baseline. Use "
+                "integrated-gradients."
+            )
+        return {"residual": sums.residual}, ()
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse what is neither linear nor has a rule."""
@@ -101,6 +130,20 @@ class Rescale(Rules):
     def _batch_norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         batch_norm(func, args, kwargs)  # refuses one that is not linear
         return NotImplemented
+
+
+def _on_the_line(score: Score, x: Tensor, reference: Tensor, targets: Tensor, one_logit: bool) -> Tensor:
+    """Mean [k, 1, classes] of the derivatives at the logits between `reference` and `x` [1, classes]."""
+    change = x - reference
+    # A sigmoid's width is a few logits: within one panel of four, sixteen nodes leave rounding alone.
+    panels = max(1, math.ceil(float(change.max() - change.min()) / _PANEL))
+    nodes, shares = (torch.tensor(v, dtype=torch.float64) for v in fixed("gauss-legendre", _NODES))
+    total = x.new_zeros(targets.shape[1], 1, x.shape[1])
+    for panel in range(panels):
+        at = reference + change * ((panel + nodes) / panels)[:, None]
+        slopes = score.slopes(at, targets.expand(len(at), -1), one_logit)
+        total += (slopes * shares[:, None]).sum(1, keepdim=True) / panels
+    return total
 
 
 def _difference(joint: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ constant that is added, or f(z) − f′(z)·z of an activation f that is not li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -23,7 +23,7 @@ from whylook.engine.rules.operations import (
     pullback,
     refuse_unknown,
 )
-from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, replaced
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, Sums, elementwise, live, replaced
 from whylook.errors import Unsupported
 
 
@@ -31,7 +31,6 @@ class Biases(Rules):
     """Keeps every bias's share of the score."""
 
     title = "FullGrad"
-    logits_only = True
 
     def __init__(self) -> None:
         self._shares: list[Tensor] = []
@@ -55,6 +54,20 @@ class Biases(Rules):
         """The biases' shares in the backward that has just been."""
         shares, self._shares = self._shares, []
         return shares
+
+    def rest(self, missing: Tensor) -> list[Tensor]:
+        """A score that is no logit has a bias, too: what it is beyond its linearization, which lies nowhere."""
+        return [missing]
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """Refuse a map that does not add up to the score."""
+        if bool(sums.off.any()):
+            worst = float(sums.residual[sums.off].abs().max())
+            raise Unsupported(
+                f"FullGrad's parts miss the score by {worst:.3g}: the network adds constants that are no operation's bias "
+                "(class tokens, position embeddings). Use integrated-gradients."
+            )
+        return {"residual": sums.residual}, ()
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse what has no linearization here."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from whylook.engine.rules.rule import branches, counted, operation, words
+from whylook.engine.rules.rule import branches, counted, is_rule, operation, words
 from whylook.errors import Unsupported
 
 # Nodes that are linear in what they take from the input: their gradient is right for every rule that is linear there.
@@ -59,7 +59,11 @@ def unknown(nodes: list[Any], known: frozenset[str]) -> list[str]:
         elif name.startswith("ScaledDotProduct"):
             if "attention" not in known or any(parent is not None for parent, _ in node.next_functions[:2]):
                 names.append("attention")
-        elif not hasattr(node, "rule") and name not in known:
+        elif name.endswith("BatchNorm") and getattr(node, "_saved_training", False):
+            names.append("normalization by the input's own statistics")
+        elif name == "Div" and getattr(node, "_saved_rounding_mode", None) is not None:
+            names.append("rounding")
+        elif not is_rule(node) and name not in known:
             names.append(_WORDS.get(name, name))
     return names
 
@@ -98,8 +102,8 @@ class Affine:
         rest = args[3:]
         name = func.__name__
         kind = "linear" if name == "linear" else "transposed" if "transpose" in name else "conv"
-        groups = 1 if kind == "linear" else given.get("groups", rest[4 if kind == "transposed" else 3] if len(rest) > (
-            4 if kind == "transposed" else 3) else 1)  # fmt: skip
+        # Fourth behind the bias in every convolution, transposed or not.
+        groups = 1 if kind == "linear" else given.get("groups", rest[3] if len(rest) > 3 else 1)
         return cls(lambda x, w, b: func(x, w, b, *rest, **given), x, weight, bias, kind, x._version, groups)
 
     def scaled(self, scale: Tensor, shift: Tensor) -> Affine:

@@ -6,7 +6,7 @@ share by contribution), and a rule says only what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,11 +27,17 @@ from whylook.engine.rules.operations import (
     refuse_unknown,
     share,
 )
-from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, elementwise, live, operation, replaced, words
+from whylook.engine.rules.rule import Handler, Inputs, Pull, Rules, Sums, elementwise, live, operation, replaced, words
 from whylook.errors import UsageError
 
 COMPOSITES = ("zero", "epsilon", "epsilon-plus", "epsilon-gamma-box", "alpha-beta")
-_UNSEEN = frozenset(("Convolution", "NativeBatchNorm", "CudnnBatchNorm", "Linear"))
+# Seen in the graph, these were not seen on their way there, so that no rule was asked.
+_UNSEEN = words("Convolution NativeBatchNorm CudnnBatchNorm Linear Addmm Mm Mv Bmm Addbmm Baddbmm")
+_MATRIX = ("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "addbmm", "einsum", "tensordot")
+_LOST = (
+    "The relevance that reaches the input is {:.2g} times what it began with at the logits, for biases keep a part of it, "
+    "or add to it; read the map as an order of places, not as shares of the score."
+)
 _SHAPES = words(
     """View Reshape ReshapeAlias UnsafeView Expand Unsqueeze Squeeze Permute Transpose Clone Alias Slice Select Repeat T
     Unbind Split SplitWithSizes Mul Add Div Neg Rsub UpsampleNearest2D UpsampleBilinear2D NativeDropout ToCopy"""
@@ -50,7 +56,6 @@ class Relevance(Rules):
     """
 
     title = "LRP"
-    logits_only = True
 
     def __init__(self, composite: str, epsilon: float, gamma: float, low: Any, high: Any) -> None:
         if composite not in COMPOSITES:
@@ -60,7 +65,7 @@ class Relevance(Rules):
         self.composite, self.epsilon, self.gamma, self.low, self.high = composite, epsilon, gamma, low, high
         self.signs = (1.0, 0.0, 0.0) if composite == "epsilon-gamma-box" else (1.0,)
         handlers: dict[str, Handler] = dict.fromkeys(both((*CLIPPING, "relu6", *SMOOTH, *GATES)), self._activation)
-        handlers |= dict.fromkeys(("mul", "mul_", "matmul", "bmm", "__matmul__"), self._product)
+        handlers |= dict.fromkeys(("mul", "mul_", *_MATRIX), self._product)
         handlers |= dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), frozen_norm)
         handlers |= {"scaled_dot_product_attention": frozen_attention, "multi_head_attention_forward": self._heads}
         handlers |= {"batch_norm": self._batch_norm}
@@ -77,6 +82,12 @@ class Relevance(Rules):
         if any(bool((lo > hi).any()) for lo, hi in zip(low, high, strict=True)):
             raise UsageError("lrp's low lies above its high somewhere.")
         return [inputs, low, high]
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """What share of the relevance that all began with came back to the input; of none, all."""
+        kept = torch.where(sums.begun != 0, sums.total / sums.begun, 1.0)
+        said = [[None if 0.5 <= share <= 2 else _LOST.format(share) for share in row] for row in kept.tolist()]
+        return {"conserved": kept}, said if any(map(any, said)) else ()
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse what is neither linear nor has a rule."""
@@ -116,8 +127,7 @@ class Relevance(Rules):
         rule = self.rule_of(layer)
         if rule == "epsilon":
             _, back = pullback(lambda x: layer.function(x, layer.weight, None), layer.x)
-            kept = share(out, out + self.epsilon * torch.where(out < 0, -1.0, 1.0).to(out))
-            return lambda m: back(m * kept)
+            return self._stabilized(out, back)
         if rule == "box":
             return _box(layer, out)
         w, b = layer.weight, layer.bias
@@ -130,6 +140,11 @@ class Relevance(Rules):
         biases = b.clamp(min=0), b.clamp(max=0)
         alpha = 2.0 if rule == "alpha-beta" else 1.0
         return _two_sided(layer, out, (positive, negative), biases, alpha, alone=rule != "excite")
+
+    def _stabilized(self, out: Tensor, back: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The epsilon rule of a layer with output `out`."""
+        kept = share(out, out + self.epsilon * torch.where(out < 0, -1.0, 1.0).to(out))
+        return lambda m: back(m * kept)
 
     def _batch_norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         z, scale, shift = batch_norm(func, args, kwargs)
@@ -156,26 +171,46 @@ class Relevance(Rules):
         return elementwise(name, func, args, kwargs, _passed)
 
     def _product(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if len(args) != 2 or not (live(args[0]) and live(args[1])):
+        matrix = func.__name__ in _MATRIX
+        operands = [i for i, a in enumerate(args) if live(a)]
+        if matrix and len(operands) == 1 and not any(map(live, kwargs.values())):
+            return self._dense(func, args, kwargs, operands[0])
+        if len(args) != 2 or len(operands) != 2:
             return NotImplemented
         a, b = args
         gates = _is_gate(a), _is_gate(b)
-        if func.__name__ == "mul_" and gates[0]:
-            return NotImplemented  # what is written into would have to become another tensor
-        if gates[1]:
-            return func(a, b.detach())
-        return func(a.detach(), b) if gates[0] else NotImplemented
+        # What is written into would have to become another tensor.
+        if not any(gates) or (func.__name__ == "mul_" and gates[0]):
+            return NotImplemented
+        if matrix:
+            return _linear(lambda t: func(a.detach(), t) if gates[0] and not gates[1] else func(t, b.detach()),
+                           a if gates[1] else b)  # fmt: skip
+        return func(a, b.detach()) if gates[1] else func(a.detach(), b)
+
+    def _dense(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], at: int) -> Any:
+        """A product with constants: a fully connected layer without its name."""
+        if self.composite == "zero" or (func.__name__ in ("addmm", "baddbmm", "addbmm") and at == 0):
+            return NotImplemented
+
+        def build() -> tuple[Tensor, Pull]:
+            out, back = pullback(lambda t: func(*args[:at], t, *args[at + 1 :], **kwargs), args[at])
+            pull = self._stabilized(out, back)
+            return out, lambda m: (pull(m),)
+
+        return replaced("affine", build, args[at])
 
     def _heads(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         opened = open_heads(func, args, kwargs)
         if opened is None:
             return NotImplemented
         weights, value, into, out_of, wanted = opened
+        if not live(value):
+            return NotImplemented
         linear = F.linear if self.composite == "zero" else lambda *given: self._affine(F.linear, given, {})
         v = linear(value, *into)
         heads = weights.shape[1]
         split = v.reshape(len(v), -1, v.shape[-1] // heads).transpose(0, 1)
-        mixed = torch.bmm(weights.flatten(0, 1), split).transpose(0, 1).reshape(-1, *v.shape[1:])
+        mixed = _linear(lambda t: torch.bmm(weights.flatten(0, 1), t), split).transpose(0, 1).reshape(-1, *v.shape[1:])
         return linear(mixed, *out_of), wanted
 
 
@@ -188,17 +223,25 @@ class Excitation(Relevance):
         super().__init__("epsilon-plus", 0.0, 0.0, None, None)
         names = ("add", "add_", "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
                  "adaptive_avg_pool2d", "adaptive_avg_pool3d")  # fmt: skip
-        kept = {k: v for k, v in self.handlers.items() if v not in (frozen_norm, frozen_attention) and v != self._heads}
+        kept = {
+            k: v for k, v in self.handlers.items()
+            if v not in (frozen_norm, frozen_attention) and v != self._heads and k not in _MATRIX
+        }  # fmt: skip
         self.handlers = kept | dict.fromkeys(names, self._sum)
 
     def check(self, nodes: list[Any]) -> None:
         """Refuse activations that can be negative, beside what has no rule."""
         known = (LINEAR | HOMOGENEOUS) - _UNSEEN
-        known -= {"LeakyRelu", "PreluKernel", "RreluWithNoise", "Sub", "Addmm", "Mm", "Bmm", "Mean", "Sum", "Add"}
+        known -= {"LeakyRelu", "PreluKernel", "RreluWithNoise", "Sub", "Rsub", "Addmm", "Mm", "Bmm", "Mean", "Sum"}
+        known -= {"Add", "UpsampleBicubic2D"}  # which sharpens, by weights below zero
         known -= {"AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"}
         refuse_unknown(
             self.title, nodes, known, "It needs activations that are never negative. Use lrp, which has rules for more."
         )
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """What came to an end on the way is what the map lacks of one; it is seen there."""
+        return {}, ()
 
     def rule_of(self, layer: Affine) -> str:
         """Excitation alone."""
@@ -224,7 +267,8 @@ class Excitation(Relevance):
         """Sums and means: shared among what has the sum's own sign, so that nothing is taken away anywhere."""
         operands = [a for a in args if live(a)]
         adds = func.__name__.startswith("add")
-        if any(map(live, kwargs.values())) or (adds and len(operands) < 2):
+        weighted = adds and kwargs.get("alpha", 1) < 0  # one that takes away
+        if any(map(live, kwargs.values())) or (adds and len(operands) < 2) or weighted:
             return NotImplemented
 
         def at(values: list[Tensor]) -> Tensor:
@@ -252,6 +296,16 @@ class Excitation(Relevance):
 
         out = replaced("sum", build, *operands)
         return args[0].copy_(out) if func.__name__ == "add_" else out
+
+
+def _linear(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A linear function that was seen and keeps its gradient, for it shares by contribution."""
+
+    def build() -> tuple[Tensor, Pull]:
+        out, back = pullback(function, x)
+        return out, lambda m: (back(m),)
+
+    return replaced("mix", build, x)
 
 
 def _passed(x: Tensor, y: Tensor, slope: Tensor) -> Callable[[Tensor], Tensor]:

@@ -10,20 +10,53 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from whylook.engine.targets import Score
-from whylook.errors import Unsupported
 
 Pull = Callable[[Tensor], tuple[Tensor | None, ...]]
 Handler = Callable[..., Any]
 Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What one pass began with and what came of it, each [n, k].
+
+    Parameters
+    ----------
+    score : of the blocks, counted as the rules say.
+    begun : logits times the multipliers that all began with, counted likewise.
+    total : inputs times multipliers, and the biases' shares.
+    size : the same in absolute values.
+    """
+
+    score: Tensor
+    begun: Tensor
+    total: Tensor
+    size: Tensor
+
+    @property
+    def residual(self) -> Tensor:
+        """By how much the parts exceed the score, [n, k]."""
+        return self.total - self.score
+
+    @property
+    def off(self) -> Tensor:
+        """Where they miss it by more than rounding can explain (on real networks in float32 it is 1e-8 of the size)."""
+        exact = {torch.float64: 1e-9, torch.float32: 1e-5}.get(self.score.dtype, 0.05)
+        if self.score.device.type != "cpu":
+            exact = max(exact, 1e-3)  # convolutions may run in TensorFloat-32
+        return ~(self.residual.abs() <= exact * (self.size + self.score.abs()))
 
 
 class Rules:
@@ -34,20 +67,10 @@ class Rules:
     handlers : by operation's name, a function `(func, args, kwargs) -> result` that stands in for it where one of its
         tensors depends on the input; `NotImplemented` leaves the operation as it is.
     signs : what the score of each block of rows counts (see `blocks`).
-    logits_only : whether the multipliers mean something for a logit, or a difference of logits, alone.
     """
 
     handlers: Mapping[str, Handler] = {}
     signs: tuple[float, ...] = (1.0,)
-    logits_only: ClassVar[bool] = False
-
-    def check_score(self, score: Score, title: str) -> None:
-        """Raise `Unsupported` where the multipliers mean nothing for this score."""
-        if self.logits_only and score.name != "logit":
-            raise Unsupported(
-                f"{title} shares out a logit, or the difference of two, along the network's operations; score={score.name!r} "
-                "adds one that it has no rule for. Use score='logit', with against= for a contrast."
-            )
 
     def blocks(self, inputs: Inputs) -> list[Inputs]:
         """Inputs that are run jointly, one block of rows after another; the first are the inputs themselves."""
@@ -60,6 +83,24 @@ class Rules:
     def seed(self, logits: Tensor) -> Tensor:
         """Let a rule begin at the network's output."""
         return logits
+
+    def weights(self, score: Score, logits: Tensor, targets: Tensor, one_logit: bool) -> Tensor:
+        """Multipliers [k, b n, classes] of the logits [b n, classes] that all begins with: how the score reacts to them."""
+        return score.slopes(logits, targets, one_logit)
+
+    def rest(self, missing: Tensor) -> list[Tensor]:
+        """What a bias has of `missing` [n], by which a score that is no logit differs from its multipliers' sum."""
+        return []
+
+    def account(self, sums: Sums) -> tuple[Mapping[str, Tensor], Sequence[Sequence[str | None]]]:
+        """Facts (numbers [n, k]) and warnings (n lists of k) about what came back.
+
+        Raises
+        ------
+        Unsupported
+            If it cannot be right.
+        """
+        return {}, ()
 
     def check(self, nodes: list[Any]) -> None:
         """Raise `Unsupported` where the graph's `nodes`, from the score to the input, have no meaning for the rules."""
@@ -128,6 +169,28 @@ def elementwise(
     return x.copy_(out) if in_place else out
 
 
+# In place, but no function of the values: shapes, what is written over, what is drawn.
+_NOT_VALUES = words(
+    """squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ resize_ set_ as_strided_ detach_ requires_grad_ copy_ zero_
+    fill_ bernoulli_"""
+)
+
+
+def _in_the_open(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Callable[[], Tensor] | None:
+    """What an operation in place on a view computes, for autograd's graph hides it behind the name of the copying."""
+    name = getattr(func, "__name__", "")
+    if not args or not isinstance(args[0], Tensor) or not args[0]._is_view():
+        return None
+    if kwargs.get("inplace"):
+        return lambda: func(*args, **{**kwargs, "inplace": False})
+    if not name.endswith("_") or name.endswith("__") or name in _NOT_VALUES:
+        return None
+    twin = getattr(Tensor, name[:-1], None) or getattr(F, name[:-1], None)
+    return None if twin is None else lambda: twin(*args, **kwargs)
+
+
 class _Watch(TorchFunctionMode):
     """Sends each operation on tensors that depend on the input to its handler."""
 
@@ -139,12 +202,15 @@ class _Watch(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not torch.is_grad_enabled() or not any(map(live, (*args, *kwargs.values()))):
+            return func(*args, **kwargs)
         handler = self._handlers.get(getattr(func, "__name__", ""))
-        if handler is not None and torch.is_grad_enabled() and any(map(live, (*args, *kwargs.values()))):
+        if handler is not None:
             result = handler(func, args, kwargs)
             if result is not NotImplemented:
                 return result
-        return func(*args, **kwargs)
+        hidden = _in_the_open(func, args, kwargs)
+        return func(*args, **kwargs) if hidden is None else args[0].copy_(hidden())
 
 
 @contextmanager
@@ -171,7 +237,16 @@ def graph(score: Tensor) -> list[Any]:
 
 def operation(node: Any) -> str:
     """Name of a node's operation: the rule's, or autograd's without its suffix (`Relu`, `Convolution`)."""
-    return getattr(node, "rule", None) or re.sub(r"^.*::|Backward\d*$|Backwards$", "", node.name())
+    if is_rule(node):
+        return str(node.rule)
+    name = re.sub(r"^.*::|Backward\d*$|Backwards$", "", node.name())
+    # Whatever somebody calls a function of their own, it is none of PyTorch's.
+    return f"{name} (an autograd.Function)" if isinstance(node, BackwardCFunction) else name
+
+
+def is_rule(node: Any) -> bool:
+    """Whether a rule stands in the node's place."""
+    return getattr(node, "_forward_cls", None) is _Replaced
 
 
 def branches(node: Any) -> int:
