@@ -11,6 +11,8 @@ from cyclopts import App, CycloptsError
 
 from whylook import __version__
 from whylook.cli.allocator import keep_freed_memory
+from whylook.cli.audit import audit
+from whylook.cli.compare import compare
 from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
@@ -28,7 +30,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, trust, models, methods, metrics):
+for _command in (demo, explain, trust, compare, audit, models, methods, metrics):
     app.command(_command)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from whylook.cli.explain import Many, parse_settings
+from whylook.cli.explain import Problem, finish, parse_settings, read_models
+from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork, Whole
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import UsageError
 from whylook.methods import METHODS
@@ -16,14 +17,12 @@ from whylook.methods import METHODS
 if TYPE_CHECKING:
     from whylook.trustcard import TrustCard
 
-Flag = Parameter(negative=())
-
 
 def trust(
     photo: str,
     /,
     *,
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = "resnet50",
+    model: Annotated[str | None, Parameter(name=["--model", "-m"])] = None,
     method: Annotated[str, Parameter(name=["--method", "-x"])] = "grad-cam",
     target: Annotated[str | None, Parameter(name=["--target", "-t"])] = None,
     mask: Path | None = None,
@@ -31,10 +30,12 @@ def trust(
     layer: str | None = None,
     setting: Annotated[list[str] | None, Many, Parameter(name=["--set"])] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("whylook-trust"),
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     device: str = "auto",
     json: Annotated[bool, Flag] = False,
-) -> None:
+    labels: Annotated[Path | None, Parameter(group=OWN)] = None,
+    network: OwnNetwork = NONE,
+) -> int:
     """Measure whether one map can be believed: a page, trust.html, and trust.json in a folder.
 
     Whether the map tells where the model looks; not whether the model is right, nor whether it looks at the right thing.
@@ -43,8 +44,8 @@ def trust(
     ----------
     photo : str
         A picture: JPEG, PNG, WebP, TIFF, BMP or GIF.
-    model : str
-        A name from `whylook models`, or a model.toml that describes a network of your own.
+    model : str | None
+        A name from `whylook models`, or a model.toml that describes a network of your own; without it, resnet50.
     method : str
         An attribution method; `whylook methods` lists them.
     target : str | None
@@ -65,6 +66,8 @@ def trust(
         auto, cpu, cuda, cuda:1, mps.
     json : bool
         Print the content of trust.json, and nothing else, on standard output.
+    labels : Path | None
+        Names of the classes: a text file, one per line, or a JSON list.
     """
     settings = parse_settings(setting or ())
     for wanted in (method, *settings):
@@ -74,10 +77,8 @@ def trust(
     from whylook.report.bundle import check_folder
 
     check_folder(output)
-    from whylook.engine.devices import pick
     from whylook.image import load_image
     from whylook.masks import read_mask
-    from whylook.models import load_model
     from whylook.trustcard import trust as measured
 
     picture = load_image(photo)
@@ -87,22 +88,29 @@ def trust(
             f"The mask {mask} has {marked.shape[1]} × {marked.shape[0]} pixels, the picture {picture.width} × "
             f"{picture.height}; a mask is drawn over the picture, pixel by pixel."
         )
-    with progress_bar("Loading the model") as progress:
-        progress(0, 1, model)
-        loaded = load_model(model, device=pick(device))
-    for note in (*picture.notes, *loaded.notes):
+    own = network.given() | ({} if labels is None else {"labels": labels})
+    if own and model is not None:
+        raise UsageError(
+            "A trust card is of one model: give -m, or a network of your own with --arch and --checkpoint."
+        )
+    for note in picture.notes:
         say(note)
+    problems: list[Problem] = []
+    loaded = read_models([] if own else [model or "resnet50"], own, device, problems)
+    if not loaded:
+        return finish(problems)
     with progress_bar("Measuring") as progress:
         card = measured(
-            picture, loaded, method, target, mask=marked, thorough=thorough, parameters=settings.get(method),
+            picture, loaded[0], method, target, mask=marked, thorough=thorough, parameters=settings.get(method),
             layer=layer, seed=seed, progress=progress,
         )  # fmt: skip
     folder = card.save(output)
     if json:
         document(json_format.loads((folder / "trust.json").read_text("utf-8")))
-        return
+        return 0
     show(card)
     out(f"Written to {folder}: trust.html (open it in a browser), trust.json")
+    return 0
 
 
 def show(card: TrustCard) -> None:
