@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from whylook.models import load_model as load_model
     from whylook.models.model import Model as Model
     from whylook.preprocess import Preprocess as Preprocess
+    from whylook.trustcard import TrustCard as TrustCard
+    from whylook.trustcard import trust as trust
 
 try:
     __version__ = version("whylook")
@@ -48,6 +50,8 @@ _HOME = {
     "ModelError": "errors",
     "Preprocess": "preprocess",
     "Target": "explanation",
+    "TrustCard": "trustcard",
+    "trust": "trustcard",
     "Unsupported": "errors",
     "UsageError": "errors",
     "WhylookError": "errors",
