@@ -30,10 +30,10 @@ class State:
 
     def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
         # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
-        self._own = [vars(m) for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
-        self._own += [buffers for m in modules if (buffers := m._buffers)]
+        plain = [m for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
+        self._own = [*map(vars, plain), *(buffers for m in plain if (buffers := m._buffers))]
         self._then = list(map(dict, self._own))
-        tensors = [b for m in modules if (buffers := m._buffers) for b in buffers.values() if b is not None]
+        tensors = [b for m in modules for _, b in m._buffers.items() if b is not None]
         for own in self._then:
             for name in own.keys() - _OF_EVERY_MODULE:
                 if isinstance(t := own[name], Tensor) and not isinstance(t, nn.Parameter):
@@ -102,7 +102,6 @@ def _alike(now: Sequence[Attributes], then: Sequence[Attributes]) -> bool:
 
     if list(map(len, now)) != list(map(len, then)):
         return False
-    # Not `dict.values`: the buffers of a scripted module are in a mapping of their own.
     return same(lambda m: m.values()) and (same(lambda m: m.keys()) or [*map(list, now)] == [*map(list, then)])
 
 
