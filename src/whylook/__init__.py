@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from whylook.image import load_image as load_image
     from whylook.models import load_model as load_model
     from whylook.models.model import Model as Model
+    from whylook.narration import narrate as narrate
     from whylook.preprocess import Preprocess as Preprocess
 
 try:
@@ -31,6 +32,7 @@ _HOME = {
     "attribute": "attribution",
     "explain": "explainer",
     "load_image": "image",
+    "narrate": "narration",
     "load_model": "models",
     "Explanation": "explanation",
     "Image": "image",
