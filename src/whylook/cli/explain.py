@@ -95,12 +95,13 @@ def explain(
         Say in checked sentences what the maps show: on the terminal, in the report, in narrative.json and narrative.md.
     mask : list[str] | None
         For --narrate: a region of the picture that the sentences may be about, as NAME=FILE or FILE: a picture of the
-        same size, white where the region is; may be repeated.
+        same size, black where nothing is marked; may be repeated.
     labels : Path | None
         Names of the classes: a text file, one per line, or a JSON list.
     """
     own = network.given() | ({} if labels is None else {"labels": labels})
     from whylook.cli.narrate import masks, prose
+    from whylook.facts.measure import named_masks
     from whylook.narration import narrate as tell
     from whylook.report.bundle import check_folder, save
     from whylook.report.section import Section
@@ -115,6 +116,8 @@ def explain(
     pictures = read_pictures(photos, window, problems)
     if not pictures:
         return nothing(problems, json)
+    if regions:
+        named_masks(regions, (pictures[0].height, pictures[0].width))  # before the work is done
     models = read_models(model, own, device, problems)
     if not models:
         return nothing(problems, json)

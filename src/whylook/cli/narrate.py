@@ -81,14 +81,14 @@ def _saved(folder: Path, *, mask: Sequence[str] | None = None, output: Path | No
 
 
 def masks(given: Sequence[str] | None, photos: Sequence[str], *, narrate: bool) -> dict[str, NDArray[np.bool_]] | None:
-    """Read the regions of `--mask`; white is inside."""
+    """Read the regions of `--mask`, by name."""
     if not given:
         return None
     if not narrate:
         raise UsageError("--mask is for the sentences: give --narrate with it.")
     if len(photos) > 1:
         raise UsageError("--mask marks regions of one picture; give one photo with it.")
-    from whylook.image import load_image
+    from whylook.masks import read_mask
 
     regions = {}
     for text in given:
@@ -97,7 +97,7 @@ def masks(given: Sequence[str] | None, photos: Sequence[str], *, narrate: bool) 
             name, file = Path(text).stem, text
         if name in regions:
             raise UsageError(f"--mask gives {name} twice; give each region a name: NAME=FILE.")
-        regions[name] = load_image(file).rgb8().max(2) > 127
+        regions[name] = read_mask(file)
     return regions
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class MapEvidence:
     ----------
     values : float32 [h, w].
     placement, visible : (top, left, bottom, right) in picture pixels, of the map's cells and of what the model was shown.
+    trust : verdict and question of its trust card, by the question's name, "" for the card's own; empty without a card.
     """
 
     model: str
@@ -42,6 +44,7 @@ class MapEvidence:
     passes: Mapping[str, int]
     reason: str | None
     warning: str | None
+    trust: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,9 @@ def of_explanation(explanation: Explanation) -> Evidence:
     maps = tuple(
         MapEvidence(
             m.model, m.method, m.target, m.signed, m.values, m.geometry.placement, m.geometry.visible, m.facts, m.passes,
-            m.reason, m.warning,
+            m.reason, m.warning, _trust(card.summary()) if card is not None else {},
         )
-        for m in explanation.maps
+        for m, card in zip_longest(explanation.maps, explanation.cards)
     )  # fmt: skip
     return Evidence(
         explanation.image.name,
@@ -95,6 +98,13 @@ def of_folder(folder: str | Path) -> list[Evidence]:
         raise UsageError(f"{place} cannot be read as a result of whylook explain ({error}); make it again.") from error
 
 
+def _trust(summary: Any) -> dict[str, tuple[str, str]]:
+    if not summary:
+        return {}
+    found = {q["name"]: (str(q["verdict"]), str(q["asks"])) for q in summary["questions"]}
+    return {"": (str(summary["verdict"]), "can the map be believed?"), **found}
+
+
 def _picture(record: Any, number: int, arrays: Any) -> Evidence:
     image, names = record["images"][number], [m["name"] for m in record["models"]]
     answers = {
@@ -118,6 +128,7 @@ def _picture(record: Any, number: int, arrays: Any) -> Evidence:
             m["passes"],
             m["reason"],
             m["warning"],
+            _trust(m.get("trust")),
         )
         for m in record["maps"]
         if m["image"] == number

@@ -19,12 +19,12 @@ _ALWAYS = (
         "Left and right are those of the picture as it is displayed. In a picture of a patient they may be the other way "
         "around.",
     ),
-    ("untested", "Whether these maps depend on what the models learned was not tested here."),
     ("no-finding", "These sentences describe attribution maps. They are no finding about a patient."),
 )
+_UNTESTED = ("untested", "Whether these maps can be believed was not tested here.")
 _AGREEMENT = (
     "agreement",
-    "Agreement is no proof: methods that share a weakness agree, and smooth maps correlate by chance.",
+    "Agreement is no proof: methods that share a weakness agree.",
 )
 _SIGNED = ("signed", "Where a map has a sign, its mass is that of its positive part, the evidence for the class.")
 
@@ -32,6 +32,8 @@ _SIGNED = ("signed", "Where a map has a sign, its mass is that of its positive p
 def limits(evidence: Evidence) -> list[Fact]:
     """Return the limits that hold for this picture: those that must be said, and what each method says of itself."""
     given = list(_ALWAYS)
+    if not any(m.trust for m in evidence.maps):
+        given.append(_UNTESTED)
     if len(evidence.maps) > 1:
         given.append(_AGREEMENT)
     if any(m.signed for m in evidence.maps):

@@ -14,7 +14,7 @@ from whylook.facts import regions
 from whylook.facts.evidence import Evidence, MapEvidence, of_explanation
 from whylook.facts.fact import Fact, Facts, Subject, shown
 from whylook.facts.limits import limits
-from whylook.metrics.grids import spearman
+from whylook.metrics.grids import shifted_ranks
 from whylook.metrics.metric import NotAssessable
 from whylook.report import words
 
@@ -23,10 +23,24 @@ if TYPE_CHECKING:
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
-AGREE, DISAGREE = 0.7, 0.3
-"""Rank correlations from which, and below which, two maps are said to agree or to disagree; between: partly."""
+AGREE = 0.7
+"""Rank correlation from which two maps are said to agree; below, partly, and not where smoothness alone gives as much."""
+FEWEST = 9
+"""Cells that two maps must have in common."""
+CELLS = 14
+"""Cells a side over which maps are correlated, at most."""
 EVEN = 0.1
 """Share of the mass that may lie elsewhere than the area does for a map to be called even."""
+
+# How the questions of a trust card are called in sentences; the card's own verdict has no question.
+_TRUST = {
+    "": "trust verdict",
+    "dependence": "answer dependence",
+    "learned": "training dependence",
+    "stability": "mirror stability",
+    "agreement": "cross-method agreement",
+    "place": "region match",
+}
 
 
 def facts(explanation: Explanation | Evidence, mask: ArrayLike | Mapping[str, ArrayLike] | None = None) -> Facts:
@@ -48,7 +62,7 @@ def facts(explanation: Explanation | Evidence, mask: ArrayLike | Mapping[str, Ar
         If a mask has not the size of the picture, or marks nothing or everything.
     """
     evidence = explanation if isinstance(explanation, Evidence) else of_explanation(explanation)
-    masks = _masks(mask, evidence.size)
+    masks = named_masks(mask, evidence.size)
     made = [*_counts(evidence), *_answers(evidence), *_same_class(evidence)]
     for number, m in enumerate(evidence.maps, 1):
         made += _map(f"a{number}", m, evidence.size, masks)
@@ -68,7 +82,14 @@ def share(value: float) -> str:
     return f"{100 * value:.0f} %" if value in (0.0, 1.0) else words.percent(value)
 
 
-def _masks(mask: ArrayLike | Mapping[str, ArrayLike] | None, size: tuple[int, int]) -> Masks:
+def named_masks(mask: ArrayLike | Mapping[str, ArrayLike] | None, size: tuple[int, int]) -> Masks:
+    """Read masks: bool [H, W] by name as it is shown; one alone is called `mask`.
+
+    Raises
+    ------
+    UsageError
+        If one has not the size (rows, columns), marks nothing or everything, or has the name of another region.
+    """
     given = {} if mask is None else mask if isinstance(mask, Mapping) else {"mask": mask}
     masks: dict[str, NDArray[np.bool_]] = {}
     for name, values in given.items():
@@ -172,8 +193,7 @@ def _map(key: str, m: MapEvidence, size: tuple[int, int], masks: Masks) -> list[
                     f"part of {of} that counts against the class, of the sum of magnitudes", against, "%", subject=subject,
                 )
             )  # fmt: skip
-    for name, text in words.numbers(m):
-        value = float(m.facts[name.replace(" ", "_")]) if name.replace(" ", "_") in m.facts else float(m.facts[name])
+    for value, (name, text) in zip(m.facts.values(), words.numbers(m), strict=True):
         unit = "%" if text.endswith("%") else ""
         known = float(value) if np.isfinite(value) else None
         made.append(
@@ -187,6 +207,12 @@ def _map(key: str, m: MapEvidence, size: tuple[int, int], masks: Masks) -> list[
                     subject=subject,
                 )
             )  # fmt: skip
+    for question, (verdict, asked) in m.trust.items():
+        about = f"trust card of {of}: {asked}"
+        kind = _TRUST.get(question, question)
+        made.append(
+            Fact(f"{key}.trust-{question or 'verdict'}", kind, verdict, about, verdict=verdict, subject=subject)
+        )
     return made
 
 
@@ -298,7 +324,12 @@ def _peak(key: str, m: MapEvidence, size: tuple[int, int], masks: Masks, subject
 
 
 def _agreement(evidence: Evidence) -> list[Fact]:
-    """Rank correlation of every two maps of one class that differ in the model, or in the method, alone."""
+    """Rank correlation of every two maps of one class that differ in the model, or in the method, alone.
+
+    Of the positive parts, as all that is said of places, and over at most `CELLS` cells a side: at single pixels the
+    noise of gradients would decide. Its chance level is the end of the band that the maps' smoothness alone gives (97.5 % of
+    the correlations with one of them moved over the other, see `shifted_ranks`).
+    """
     made: list[Fact] = []
     for a, b in combinations(evidence.maps, 2):
         same = (a.model == b.model, a.method == b.method)
@@ -310,7 +341,9 @@ def _agreement(evidence: Evidence) -> list[Fact]:
             shown(a.target.label),
         )
         names = [f"the {words.facts(m.method).title} map of {m.model}" for m in (a, b)]
-        about = f"rank correlation of {names[0]} and {names[1]} for {a.target}, over what both were shown"
+        about = (
+            f"rank correlation of the evidence in {names[0]} and {names[1]} for {a.target}, over what both were shown"
+        )
         made.append(_correlated(f"g{len(made) + 1}", a, b, about, subject))
     return made
 
@@ -322,16 +355,19 @@ def _correlated(key: str, a: MapEvidence, b: MapEvidence, about: str, subject: S
     first, second = np.asarray(a.values, np.float64), np.asarray(b.values, np.float64)
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return unknown("a map is not finite")
-    if not (first.any() and second.any()):
-        return unknown("a map is zero everywhere")
+    if not ((first > 0).any() and (second > 0).any()):
+        return unknown("nothing in one of them speaks for the class")
     boxes = (a.placement, a.visible), (b.placement, b.visible)
-    both = regions.common(first / abs(first).max(), second / abs(second).max(), boxes)
-    if both is None:
-        return unknown("the models were not shown the same part of the picture")
+    both = regions.common(np.maximum(first / first.max(), 0), np.maximum(second / second.max(), 0), boxes, CELLS)
+    if both is None or both[0].size < FEWEST:
+        return unknown("too small a part of the picture was shown to both models")
     try:
-        value = spearman(*both)
+        alike = shifted_ranks(*both)
     except NotAssessable as why:
         return unknown(str(why))
-    verdict = "agree" if value >= AGREE else "disagree" if value < DISAGREE else "partly agree"
-    text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-    return Fact(key, "agreement", text, about, value, n=int(both[0].size), verdict=verdict, subject=subject)
+    verdict = "not better than chance" if alike.own <= alike.high else "agree" if alike.own >= AGREE else "partly agree"
+    text, chance_text = (f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in (alike.own, alike.high))
+    return Fact(
+        key, "agreement", text, about, alike.own, chance=alike.high, chance_text=chance_text, n=int(both[0].size),
+        verdict=verdict, subject=subject,
+    )  # fmt: skip

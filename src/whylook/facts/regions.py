@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from whylook.facts.evidence import Box
 
 Floats = NDArray[np.float64]
-_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "center", "right")
-THIRDS: tuple[str, ...] = tuple(f"{row} {column}" for row in _ROWS for column in _COLUMNS)
+THIRDS: tuple[str, ...] = (
+    "upper left", "upper center", "upper right",
+    "middle left", "center", "middle right",
+    "lower left", "lower center", "lower right",
+)  # fmt: skip
 """The nine equal parts of the picture, row by row; left and right as it is displayed."""
 
 
@@ -95,7 +98,7 @@ def _pixels(count: int, low: float, high: float) -> Floats:
 
 
 def common(
-    first: Floats, second: Floats, boxes: tuple[tuple[Box, Box], tuple[Box, Box]]
+    first: Floats, second: Floats, boxes: tuple[tuple[Box, Box], tuple[Box, Box]], finest: int
 ) -> tuple[Floats, Floats] | None:
     """Bring two maps to one grid over what both models were shown, each cell the mean of what lies in it.
 
@@ -103,10 +106,12 @@ def common(
     ----------
     first, second : [h, w] each.
     boxes : (placement, visible) of each.
+    finest : cells a side, at most.
 
     Returns
     -------
-    Two arrays of one shape, as fine as the coarser map in that area; None where it is empty or a single cell.
+    Two arrays of one shape, as fine as the coarser map in that area and not finer than `finest`;
+    None where it is empty or a single cell.
     """
     seen = np.array([visible for _, visible in boxes])
     (top, left), (bottom, right) = seen[:, :2].max(0).tolist(), seen[:, 2:].min(0).tolist()
@@ -118,7 +123,7 @@ def common(
             values.shape[axis] * length / (placement[axis + 2] - placement[axis])
             for values, (placement, _) in zip((first, second), boxes, strict=True)
         ]
-        grid.append(max(1, round(min(cells))))
+        grid.append(max(1, min(finest, round(min(cells)))))
     if grid[0] * grid[1] < 2:
         return None
     out = []

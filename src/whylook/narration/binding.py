@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from whylook.narration.numbers import Number, numbers
-from whylook.narration.reading import DIMENSIONS, VERBATIM, Dimension, Mention, Reading, subject
+from whylook.narration.reading import DIMENSIONS, Dimension, Mention, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact
@@ -70,7 +70,7 @@ def _role(text: str, number: Number) -> Role:
 
 
 def _shown(fact: Fact, role: Role) -> list[Number]:
-    if fact.name in VERBATIM:
+    if is_verbatim(fact):
         return []
     match role:
         case "value":

@@ -12,9 +12,9 @@ from whylook.facts.fact import shown
 from whylook.narration.binding import Bound, bind, governed, unsupported
 from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
-from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, WORD
-from whylook.narration.numbers import unreadable
-from whylook.narration.reading import DIMENSIONS, VERBATIM, Reading, subject
+from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
+from whylook.narration.numbers import numbers, unreadable
+from whylook.narration.reading import DIMENSIONS, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -31,10 +31,13 @@ _VERDICTS = (
     (r"highest|largest|strongest|greatest|densest|top", "", ("largest",)),
     (r"lowest|smallest|weakest|least", "", ("smallest",)),
     (r"most probable|most likely|first", "probability", ("largest",)),
+    (r"predict(?:s|ed|ing)?|label(?:s|ed)|says?|said|saying", "probability", ("largest",)),
     (r"second|runner-up", "probability", ("second",)),
     (r"not assessable", "", ("not assessable",)),
     (r"no detectable difference", "", ("no detectable difference",)),
     (r"zero everywhere", "empty", ("zero",)),
+    (r"(?:un)?supported", "", ("supported",)),
+    (r"not better than chance", "", ("not better than chance",)),
     (r"even(?:ly)?(?! spread)", "spread", ("even",)),
     (r"uneven(?:ly)?", "spread", ("uneven",)),
 )
@@ -64,7 +67,7 @@ class Checked:
         return tuple(f for f in self.cited if self._tells(f))
 
     def _tells(self, fact: Fact) -> bool:
-        if fact.name in VERBATIM and f"“{shown(fact.text)}”" in self.claim.text:
+        if is_verbatim(fact) and f"“{shown(fact.text)}”" in self.claim.text:
             return self._about(fact)
         return fact.name in {t.name for t in self.reading.terms} and self._about(fact)
 
@@ -144,9 +147,8 @@ def _forbidden(it: Checked) -> str | None:
 
 def _vocabulary(it: Checked) -> str | None:
     known = {w.lower() for f in it.facts for w in WORD.findall(f.name)} | {"significant", "significantly"}
-    for spatial in ("left", "right", "upper", "center", "middle", "top-left", "bottom", "corner", "side"):
-        if spatial in it.reading.words:
-            return f"names a place (“{spatial}”) that is not a region of its facts"
+    if places := sorted(it.reading.words & SPATIAL):
+        return f"names a place (“{places[0]}”) that is not a region of its facts"
     strange = sorted(it.reading.words - LEXICON - known)
     if strange:
         return f"says “{strange[0]}”, a word that its facts do not give"
@@ -157,7 +159,7 @@ def _vocabulary(it: Checked) -> str | None:
 def _numbers(it: Checked) -> str | None:
     if isinstance(it.bound, str):
         return it.bound
-    strange = unreadable(it.reading.masked, [b.number for b in it.bound])
+    strange = unreadable(it.reading.masked, numbers(it.reading.masked))
     return f"writes a number in a way that cannot be checked (“{strange}”)" if strange else None
 
 
@@ -166,7 +168,7 @@ def _tells_something(it: Checked) -> str | None:
         return "does not say what its facts are about"
     for term in it.reading.terms:
         same = {t.name for t in it.reading.terms if (t.start, t.end) == (term.start, term.end)}
-        if same & {"models", "methods", "maps", "note"} or same & {f.name for f in it.told}:
+        if same & {"models", "methods", "maps", "pictures", "note"} or same & {f.name for f in it.told}:
             continue
         return f"speaks of “{it.claim.text[term.start : term.end]}” without a fact about it"
     return unsupported(it.reading, it.told)
@@ -201,7 +203,12 @@ def _meaning(it: Checked) -> str | None:
         return None
     if it.claim.kind != "interpretation":
         return f"says what the model does (“{mechanism[0]}”), which is an interpretation, not an observation"
-    named = it.reading.names("region")
+    told = {r for f in it.told for d in DIMENSIONS for r in subject(f, d)}
+    elsewhere = {(m.start, m.end) for m in it.reading.mentions if m.dimension != "region" and m.name in told}
+    regions = [m for m in it.reading.mentions if m.dimension == "region"]
+    named = {
+        m.name for m in regions if (m.start, m.end) not in elsewhere or m.name in {f.subject.region for f in it.told}
+    }
     dense = {f.subject.region for f in it.told if f.name in ("share", "density") and f.verdict in ("more", "largest")}
     if not named or not named <= dense:
         return f"says “{mechanism[0]}” without a region that holds more of the map than of the area"

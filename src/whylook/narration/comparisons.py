@@ -7,40 +7,51 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from whylook.narration.binding import Bound, governed
-from whylook.narration.reading import DIMENSIONS, Reading, subject
+from whylook.narration.reading import DIMENSIONS, FINDING, TERMS, Reading, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact
 
-_UP = r"more|higher|larger|greater|above|exceeds?|stronger|denser|ahead of|heavier"
+_UP = r"more|higher|larger|greater|above|exceeds?|stronger|denser|ahead"
 _DOWN = r"less|lower|smaller|below|fewer|weaker|behind"
-_EQUAL = r"as (?:much|many|high|large) as|equals?(?: to)?|identical to|the same as"
-_COMPARATOR = re.compile(rf"\b(?:(?P<up>{_UP})|(?P<down>{_DOWN})|(?P<equal>{_EQUAL}))\b", re.I)
-_CHANCE = re.compile(r"\b(?:chance|area|even spread|expected)\b", re.I)
+_EQUAL = r"as (?:much|many|high|large|low|small)|equals?|same(?! class| everywhere)"
+_SECOND = re.compile(r"\b(?:than|as)\b", re.IGNORECASE)  # what a comparison is with stands behind it
+_COMPARATOR = re.compile(rf"\b(?:(?P<up>{_UP})|(?P<down>{_DOWN})|(?P<equal>{_EQUAL}))\b", re.IGNORECASE)
+_CHANCE = re.compile(r"\b(?:chance|area|even spread|expected)\b", re.IGNORECASE)
 
-Side = tuple[float | None, str]
+Side = tuple[float | None, str, "Fact"]
 
 
 def compared(reading: Reading, told: Sequence[Fact], bound: Sequence[Bound]) -> str | None:
     """Return why the comparison in a sentence is wrong or cannot be checked; None where there is none, or it holds."""
-    found = list(_COMPARATOR.finditer(reading.masked))
+    names = [t for t in reading.terms if t.name not in TERMS]  # “IoU at equal area” compares nothing
+    found = [
+        m
+        for m in _COMPARATOR.finditer(reading.masked)
+        if not any(t.start <= m.start() and m.end() <= t.end for t in names)
+    ]
     if not found:
         return None
     if len(found) > 1:
         return "makes more than one comparison in a sentence, which cannot be checked"
     word = found[0]
-    sides = (
-        _by_numbers(bound, word.start())
-        or _by_chance(reading, told, word.start())
-        or _by_names(reading, told, word.start())
-    )
+    second_part = _SECOND.search(reading.masked, word.end())
+    place = second_part.start() if second_part else word.start()
+    sides = _by_numbers(bound, place) or _by_chance(reading, told, place) or _by_names(reading, told, place)
     if sides is None:
         return f"compares (“{word[0]}”) what cannot be told from its facts"
-    (first, first_text), (second, second_text) = sides
+    (first, first_text, one), (second, second_text, other) = sides
     if first is None or second is None:
         return f"compares (“{word[0]}”) what could not be measured"
     way = 0 if first_text == second_text else (1 if first > second else -1)
     said = 1 if word["up"] else -1 if word["down"] else 0
+    tested = [
+        f
+        for f in reading.facts.named(one.name + FINDING)
+        if set(f.subject.models) == {*one.subject.models, *other.subject.models}
+    ]
+    if said and any(f.verdict not in ("higher", "lower") for f in tested):
+        return f"says “{word[0]}”, but what was tested says: {tested[0].text}"
     return None if way == said else f"says “{word[0]}”, but the values ({first_text} and {second_text}) say otherwise"
 
 
@@ -82,4 +93,4 @@ def _by_names(reading: Reading, told: Sequence[Fact], place: int) -> tuple[Side,
 
 
 def _side(fact: Fact, role: str) -> Side:
-    return (fact.chance, fact.chance_text) if role == "chance" else (fact.value, fact.text)
+    return (fact.chance, fact.chance_text, fact) if role == "chance" else (fact.value, fact.text, fact)

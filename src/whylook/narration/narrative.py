@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from whylook.narration.claims import Claim, Verified
-from whylook.narration.reading import plain_name
+from whylook.narration.reading import FINDING, plain_name
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
 
 SCHEMA = "whylook-narrative/1"
-ANSWERS, AGREEMENT, MISSING, LIMITS, OTHER = (
-    "What the models answer", "Do the maps agree?", "What is missing", "What this cannot show", "Further",
+ANSWERS, AGREEMENT, COMPARED, MISSING, LIMITS, OTHER = (
+    "What the models answer", "Do the maps agree?", "How the models compare", "What is missing",
+    "What this cannot show", "Further",
 )  # fmt: skip
-_ANSWERS = ("probability", "margin", "same class", "shown", "models", "methods", "maps")
+_ANSWERS = ("probability", "margin", "same class", "shown", "models", "methods", "maps", "accuracy", "pictures")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Narrative:
         rows: dict[str, list[Claim]] = {ANSWERS: []}
         for model in self.facts.models:
             rows[self._of(model)] = []
-        rows |= {AGREEMENT: [], MISSING: [], OTHER: [], LIMITS: []}
+        rows |= {AGREEMENT: [], COMPARED: [], MISSING: [], OTHER: [], LIMITS: []}
         for claim in self.verified.claims:
             rows[self._heading(claim)].append(claim)
         return {heading: tuple(claims) for heading, claims in rows.items() if claims}
@@ -53,6 +54,8 @@ class Narrative:
         fact = self.facts[claim.fact_ids[0]]
         if claim.kind == "limit":
             return LIMITS
+        if fact.name.endswith(FINDING):
+            return COMPARED
         if fact.name in _ANSWERS:
             return ANSWERS
         if fact.name in ("agreement", "failure"):
@@ -92,7 +95,8 @@ class Narrative:
         about = f"{fact.about[0].upper()}{fact.about[1:]}"
         if fact.name == "limit":
             return f"{about}."
-        chance = f"; its share of the area: {fact.chance_text}" if fact.name == "share" else ""
+        known = {"share": "its share of the area: ", "agreement": "by smoothness alone up to "}.get(fact.name)
+        chance = f"; {known}{fact.chance_text}" if known and fact.chance_text else ""
         n = f"; n = {fact.n} cells" if fact.n is not None else ""
         return f"{about}: {fact.text.rstrip('.')}{chance}{n}."
 

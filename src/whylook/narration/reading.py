@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from whylook.facts.fact import shown
 from whylook.facts.regions import THIRDS
-from whylook.narration.lexicon import LEXICON, WORD
+from whylook.narration.lexicon import BANNED, LEXICON, SPATIAL, WORD
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -39,6 +39,7 @@ TERMS = {
     "note": r"notes?|noted",
 }
 VERBATIM = ("warning", "failure", "empty", "note", "limit")
+FINDING = " finding"
 _MASK = "\x00"
 
 
@@ -59,10 +60,10 @@ def quoted(label: str) -> str:
 
 def plain_name(name: str) -> str:
     """Return how a model or a region is written: as it is where no word could be taken for it, else quoted."""
-    distinct = re.fullmatch(r"[A-Za-z][\w.:+/\-]*[\w+]", name) and (
-        re.search(r"[\d_:]", name) or not _words(name) & LEXICON
-    )
-    return name if distinct and not re.fullmatch(r"[\d.eE+\-]+", name) else quoted(name)
+    if not re.fullmatch(r"[A-Za-z][\w.:+/\-]*[\w+]", name):
+        return quoted(name)
+    taken = _words(name) & (LEXICON | SPATIAL) and not re.search(r"[\d_:]", name)
+    return quoted(name) if taken or any(p.search(name) for _, p in BANNED) else name
 
 
 def _words(text: str) -> set[str]:
@@ -87,28 +88,31 @@ class Reading:
     @cached_property
     def _found(self) -> tuple[tuple[Mention, ...], str, tuple[str, ...]]:
         """Mentions, the text with them and with quotations masked (places stay), and quotations that are unknown."""
-        text, mentions = self.text, []
-        for fact in sorted((f for f in self.cited if f.name in VERBATIM), key=lambda f: -len(f.text)):
-            text = text.replace(f"“{shown(fact.text)}”", _MASK * (len(shown(fact.text)) + 2))
+        text, unknown = self.text, []
+        mentions: list[Mention] = []
         names = self._surfaces()
-        unknown = []
+        sentences = {shown(f.text) for f in self.cited if is_verbatim(f)}
         for m in re.finditer(r"“([^“”]*)”|\"([^\"]*)\"", text):
             inner = m[1] if m[1] is not None else m[2]
             these = [Mention(d, n, m.start(), m.end()) for d, n, s in names if s == inner]
-            mentions += these
-            if these:
-                text = text[: m.start()] + _MASK * len(m[0]) + text[m.end() :]
-            else:
+            if inner in sentences:  # it may have the words of a name that is not meant
+                these = [t for t in these if any(t.name in subject(f, t.dimension) for f in self.cited)]
+            elif not these:
                 unknown.append(inner)
+                continue
+            mentions += these
+            text = text[: m.start()] + _MASK * len(m[0]) + text[m.end() :]
         plain = [
-            (d, n, s) for d, n, s in names if d == "methods" or (d == "region" and n in THIRDS) or plain_name(n) == s
+            (d, n, s)
+            for d, n, s in names
+            if d == "methods" or (d == "region" and n in THIRDS) or (d != "target" and plain_name(n) == s)
         ]
-        plain = [(d, n, s) for d, n, s in plain if d != "target"]
-        for d, n, s in sorted(plain, key=lambda one: -len(one[2])):
-            for m in re.finditer(
-                rf"(?<![\w+\-\x00]){re.escape(s)}(?![\w+\-\x00])", text, re.IGNORECASE if d != "models" else 0
-            ):
-                mentions.append(Mention(d, n, m.start(), m.end()))
+        alike: dict[str, list[tuple[Dimension, str]]] = {}
+        for d, n, s in plain:  # one name may be that of a method and of a region
+            alike.setdefault(s.lower(), []).append((d, n))
+        for s, whose in sorted(alike.items(), key=lambda one: -len(one[0])):
+            for m in re.finditer(rf"(?<![\w+\-\x00]){re.escape(s)}(?![\w+\-\x00])", text, re.IGNORECASE):
+                mentions += [Mention(d, n, m.start(), m.end()) for d, n in whose]
                 text = text[: m.start()] + _MASK * len(m[0]) + text[m.end() :]
         return tuple(sorted(mentions, key=lambda m: m.start)), text, tuple(unknown)
 
@@ -161,6 +165,11 @@ class Reading:
     def names(self, dimension: Dimension) -> set[str]:
         """What is named in a dimension."""
         return {m.name for m in self.mentions if m.dimension == dimension}
+
+
+def is_verbatim(fact: Fact) -> bool:
+    """Whether the text of a fact is a sentence, which is quoted as it stands."""
+    return fact.name in VERBATIM or fact.name.endswith(FINDING)
 
 
 def subject(fact: Fact, dimension: Dimension) -> tuple[str, ...]:

@@ -851,13 +851,14 @@ class App {
       el("summary", {}, `The ${ids.length} facts behind these sentences`),
       el("ol", {}, ids.map((id) => el("li", { id: anchor(id), dir: "auto" }, facts[id]))),
     );
+    const below = headingTag === "h2" ? "h3" : "h4";
     const headed = (title, open, rows) => rows.length > 0 && el("details", { class: "dropped", open }, el("summary", {}, title), el("ul", {}, rows));
     return el(
       "div",
       { class: "narrative" },
       el(headingTag, {}, "In words"),
       el("p", { class: "by" }, `Told by ${by}; every sentence was checked against the facts. Interpretations are in italics.`),
-      paragraphs.map(({ heading, claims }) => [el("h4", {}, isolate(heading)), el("p", { class: "prose", dir: "auto" }, claims.map(sentence))]),
+      paragraphs.map(({ heading, claims }) => [el(below, {}, isolate(heading)), el("p", { class: "prose", dir: "auto" }, claims.map(sentence))]),
       notes.map((note) => el("p", { class: "by", dir: "auto" }, note)),
       headed(
         `Dropped: ${dropped.length} that did not pass the check`,
