@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whylook.image import load_image as load_image
     from whylook.models import load_model as load_model
     from whylook.models.model import Model as Model
+    from whylook.narration import narrate as narrate
     from whylook.preprocess import Preprocess as Preprocess
     from whylook.trustcard import TrustCard as TrustCard
     from whylook.trustcard import trust as trust
@@ -39,6 +40,7 @@ _HOME = {
     "compare": "comparison.run",
     "explain": "explainer",
     "load_image": "image",
+    "narrate": "narration",
     "load_model": "models",
     "Audit": "auditing.audit",
     "Comparison": "comparison.run",
