@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from whylook.explanation import Map, Prediction
+    from whylook.facts.evidence import MapEvidence
     from whylook.models.model import Model
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -69,14 +70,20 @@ def percent(probability: float) -> str:
 
 def peak(the_map: Map) -> tuple[float, float] | None:
     """Return (x, y), in picture pixels, of the center of the largest cell; None if no cell stands out."""
-    values = the_map.values
+    return peak_at(the_map.values, the_map.geometry.placement, the_map.geometry.picture)
+
+
+def peak_at(
+    values: NDArray[np.float32], placement: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Return what `peak` does, of values [h, w] that lie at (top, left, bottom, right) in a picture of (rows, columns)."""
     if not np.isfinite(values).any() or np.nanmax(values) == np.nanmin(values):
         return None
     row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
-    top, left, bottom, right = the_map.geometry.placement
+    top, left, bottom, right = placement
     y = top + (float(row) + 0.5) * (bottom - top) / values.shape[0]
     x = left + (float(column) + 0.5) * (right - left) / values.shape[1]
-    height, width = the_map.geometry.picture
+    height, width = size
     return (min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height)))
 
 
@@ -96,7 +103,7 @@ def describe(the_map: Map, title: str) -> str:
     return f"{told} Warning: {the_map.warning}" if the_map.warning else told
 
 
-def numbers(the_map: Map) -> list[tuple[str, str]]:
+def numbers(the_map: Map | MapEvidence) -> list[tuple[str, str]]:
     """Return what is known of a map in numbers, as (name, value): `("relative residual", "0.53 %")`."""
     said = []
     for name, value in the_map.facts.items():

@@ -1,0 +1,215 @@
+"""The rules that a claim has to pass, in the order in which they are tried; the first that fails is the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from whylook.facts.fact import shown
+from whylook.narrate.binding import Bound, bind, governed, unsupported
+from whylook.narrate.claims import KINDS, Claim
+from whylook.narrate.comparisons import compared
+from whylook.narrate.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, WORD
+from whylook.narrate.numbers import unreadable
+from whylook.narrate.reading import DIMENSIONS, VERBATIM, Reading, subject
+
+if TYPE_CHECKING:
+    from whylook.facts.fact import Fact, Facts
+
+# Words that stand for a verdict: (pattern, kind of fact, the verdict that it must have).
+_VERDICTS = (
+    (r"partly agree(?:s)?", "agreement", ("partly agree",)),
+    (r"(?<!partly )agree(?:s)?", "agreement", ("agree",)),
+    (r"disagree(?:s|ment)?", "agreement", ("disagree",)),
+    (r"same class", "same class", ("same",)),
+    (r"different classes", "same class", ("different",)),
+    (r"inside", "peak", ("inside",)),
+    (r"outside", "peak", ("outside",)),
+    (r"highest|largest|strongest|greatest|densest|top", "", ("largest",)),
+    (r"lowest|smallest|weakest|least", "", ("smallest",)),
+    (r"most probable|most likely|first", "probability", ("largest",)),
+    (r"second|runner-up", "probability", ("second",)),
+    (r"not assessable", "", ("not assessable",)),
+    (r"no detectable difference", "", ("no detectable difference",)),
+    (r"zero everywhere", "empty", ("zero",)),
+)
+_VERDICT = tuple((re.compile(rf"\b(?:{p})\b", re.IGNORECASE), kind, allowed) for p, kind, allowed in _VERDICTS)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A claim, its facts and what is found in it."""
+
+    claim: Claim
+    facts: Facts
+
+    @cached_property
+    def cited(self) -> tuple[Fact, ...]:
+        return tuple(self.facts[i] for i in dict.fromkeys(self.claim.fact_ids) if i in self.facts)
+
+    @cached_property
+    def reading(self) -> Reading:
+        return Reading(self.claim.text, self.facts, self.cited)
+
+    @cached_property
+    def told(self) -> tuple[Fact, ...]:
+        """Facts cited that the sentence tells: their kind is named, and what they are about."""
+        return tuple(f for f in self.cited if self._tells(f))
+
+    def _tells(self, fact: Fact) -> bool:
+        if fact.name in VERBATIM and f"“{shown(fact.text)}”" in self.claim.text:
+            return self._about(fact)
+        return fact.name in {t.name for t in self.reading.terms} and self._about(fact)
+
+    def _about(self, fact: Fact) -> bool:
+        """Whether everything is named by which this fact differs from others of its kind."""
+        kin = self.facts.named(fact.name)
+        for dimension in DIMENSIONS:
+            own = subject(fact, dimension)
+            named = self.reading.names(dimension)
+            if set(own) <= named:
+                continue
+            rest = [d for d in DIMENSIONS if d not in (dimension, "target")] if dimension == "target" else []
+            others = [k for k in kin if all(subject(k, d) == subject(fact, d) for d in rest)]
+            if dimension == "region" or len(own) > 1 or any(subject(k, dimension) != own for k in others):
+                return False
+        return True
+
+    @cached_property
+    def bound(self) -> tuple[Bound, ...] | str:
+        """Every number of the text with the facts that it can be of, or why one has none."""
+        return bind(self.reading, self.told)
+
+
+Check = Callable[[Checked], str | None]
+
+
+def fault(claim: Claim, facts: Facts) -> str | None:
+    """Return why a claim may not be shown, in a few words, or None where it may."""
+    it = Checked(claim, facts)
+    rules = _LIMIT_RULES if claim.kind == "limit" else _RULES
+    return next((reason for rule in rules if (reason := rule(it)) is not None), None)
+
+
+def _well_formed(it: Checked) -> str | None:
+    if it.claim.kind not in KINDS:
+        return f"is of the kind “{it.claim.kind}”, which there is not"
+    if not it.claim.text.strip():
+        return "says nothing"
+    if not it.claim.fact_ids:
+        return "cites no fact"
+    unknown = [i for i in it.claim.fact_ids if i not in it.facts]
+    return f"cites “{unknown[0]}”, which is not among the facts" if unknown else None
+
+
+def _word_for_word(it: Checked) -> str | None:
+    """A limit is said as it is written: the smallest change could turn it around."""
+    text = " ".join(it.claim.text.split())
+    if len(it.cited) == 1 and it.cited[0].name == "limit" and text == " ".join(it.cited[0].text.split()):
+        return None
+    return "is not one cited limit, word for word"
+
+
+def _names(it: Checked) -> str | None:
+    if it.reading.strangers:
+        return f"quotes “{it.reading.strangers[0]}”, which is neither a name nor a text in its facts"
+    kinds = {"models": "model", "methods": "method", "target": "class", "region": "region"}
+    cited: dict[tuple[int, int], bool] = {}
+    what: dict[tuple[int, int], str] = {}
+    for m in it.reading.mentions:
+        place = (m.start, m.end)  # one name may be that of a class and of a region
+        own = any(m.name in subject(f, m.dimension) for f in it.cited)
+        cited[place] = cited.get(place, False) or own
+        what[place] = f"names the {kinds[m.dimension]} “{shown(m.name)}”, which none of its facts is about"
+    return next((what[place] for place, there in cited.items() if not there), None)
+
+
+def _forbidden(it: Checked) -> str | None:
+    text = ALLOWED_DENIALS.sub(lambda m: "\x00" * len(m[0]), it.reading.masked)
+    for why, pattern in BANNED:
+        if found := pattern.search(text):
+            return f"{why} (“{found[0]}”)"
+    if found := SIGNIFICANT.search(text):
+        if not any(f.significant for f in it.told) or found[0].lower().startswith("in"):
+            return f"says “{found[0]}”, which no fact of it does"
+    return None
+
+
+def _vocabulary(it: Checked) -> str | None:
+    known = {w.lower() for f in it.facts for w in WORD.findall(f.name)} | {"significant", "significantly"}
+    for spatial in ("left", "right", "upper", "center", "middle", "top-left", "bottom", "corner", "side"):
+        if spatial in it.reading.words:
+            return f"names a place (“{spatial}”) that is not a region of its facts"
+    strange = sorted(it.reading.words - LEXICON - known)
+    if strange:
+        return f"says “{strange[0]}”, a word that its facts do not give"
+    odd = re.search(r"[^\s\w.,;:()’'\-–—−%/+=<>≤≥~≈±×·*^⁻⁰¹²³⁴⁵⁶⁷⁸⁹\x00“”?!]", it.reading.masked)
+    return f"holds the character “{odd[0]}”" if odd else None
+
+
+def _numbers(it: Checked) -> str | None:
+    if isinstance(it.bound, str):
+        return it.bound
+    strange = unreadable(it.reading.masked, [b.number for b in it.bound])
+    return f"writes a number in a way that cannot be checked (“{strange}”)" if strange else None
+
+
+def _tells_something(it: Checked) -> str | None:
+    if not it.told:
+        return "does not say what its facts are about"
+    for term in it.reading.terms:
+        same = {t.name for t in it.reading.terms if (t.start, t.end) == (term.start, term.end)}
+        if same & {"models", "methods", "maps", "note"} or same & {f.name for f in it.told}:
+            continue
+        return f"speaks of “{it.claim.text[term.start : term.end]}” without a fact about it"
+    return unsupported(it.reading, it.told)
+
+
+def _verdicts(it: Checked) -> str | None:
+    text = it.reading.masked
+    for pattern, kind, allowed in _VERDICT:
+        for found in pattern.finditer(text):
+            fits = [f for f in it.told if f.verdict in allowed and (not kind or f.name == kind)]
+            if not any(governed(it.reading, it.told, f, found.start()) for f in fits):
+                return f"says “{found[0]}”, which its facts do not"
+    return None
+
+
+def _comparisons(it: Checked) -> str | None:
+    return None if isinstance(it.bound, str) else compared(it.reading, it.told, it.bound)
+
+
+def _most(it: Checked) -> str | None:
+    for found in re.finditer(r"\bmost\b(?! probable| likely)", it.reading.masked, re.IGNORECASE):
+        return f"puts an amount in a word that cannot be checked (“{found[0]}”)"
+    return None
+
+
+def _meaning(it: Checked) -> str | None:
+    hedged = HEDGE.search(it.reading.masked)
+    mechanism = MECHANISM.search(it.reading.masked)
+    if it.claim.kind == "interpretation" and not hedged:
+        return "gives a meaning without saying that it may be another (“may”, “might”, “could”, “is consistent with”)"
+    if mechanism is None:
+        return None
+    if it.claim.kind != "interpretation":
+        return f"says what the model does (“{mechanism[0]}”), which is an interpretation, not an observation"
+    named = it.reading.names("region")
+    dense = {f.subject.region for f in it.told if f.name in ("share", "density") and f.verdict in ("more", "largest")}
+    if not named or not named <= dense:
+        return f"says “{mechanism[0]}” without a region that holds more of the map than of the area"
+    return None
+
+
+_RULES: tuple[Check, ...] = (
+    _well_formed, _names, _forbidden, _vocabulary, _numbers, _tells_something, _verdicts, _most, _comparisons, _meaning,
+)  # fmt: skip
+_LIMIT_RULES: tuple[Check, ...] = (_well_formed, _word_for_word)
+
+
+def rules() -> Iterator[str]:
+    """Names of the rules, in their order."""
+    return (r.__name__.strip("_").replace("_", " ") for r in _RULES)

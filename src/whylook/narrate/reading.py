@@ -1,0 +1,171 @@
+"""What a claim names: models, methods, classes and regions, the kinds of facts, and quotations, each with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from whylook.facts.fact import shown
+from whylook.facts.regions import THIRDS
+from whylook.narrate.lexicon import LEXICON, WORD
+
+if TYPE_CHECKING:
+    from whylook.facts.fact import Fact, Facts
+
+Dimension = Literal["models", "methods", "target", "region", "name"]
+DIMENSIONS: tuple[Dimension, ...] = ("models", "methods", "target", "region")
+
+# How each kind of fact is said; one that is not here is said by its name. Longer matches win over shorter ones.
+TERMS = {
+    "probability": r"probabilit(?:y|ies)",
+    "margin": r"margins?",
+    "shown": r"shown",
+    "share": r"mass",
+    "density": r"times|densit(?:y|ies)|dense[rst]*",
+    "peak": r"peak(?:s|ed)?",
+    "agreement": r"agree(?:s|ment)?|disagree(?:s|ment)?|correlat(?:e|es|ion)",
+    "same class": r"same class|different classes",
+    "negative share": r"against",
+    "models": r"models?|networks?",
+    "methods": r"methods?",
+    "maps": r"maps?",
+    "empty": r"zero everywhere|missing|empty",
+    "even": r"same everywhere",
+    "warning": r"warnings?",
+    "failure": r"missing",
+    "note": r"notes?|noted",
+}
+VERBATIM = ("warning", "failure", "empty", "note", "limit")
+_MASK = "\x00"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Something named at [start, end): in a dimension, by its name there."""
+
+    dimension: Dimension
+    name: str
+    start: int
+    end: int
+
+
+def quoted(label: str) -> str:
+    """Return how a class is written in a claim."""
+    return f"“{shown(label)}”"
+
+
+def plain_name(name: str) -> str:
+    """Return how a model or a region is written: as it is where no word could be taken for it, else quoted."""
+    distinct = re.fullmatch(r"[A-Za-z][\w.:+/\-]*[\w+]", name) and (
+        re.search(r"[\d_:]", name) or not _words(name) & LEXICON
+    )
+    return name if distinct and not re.fullmatch(r"[\d.eE+\-]+", name) else quoted(name)
+
+
+def _words(text: str) -> set[str]:
+    return {w.lower() for w in re.findall(r"[^\W\d_]+", text)}
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A claim's text, read with the vocabulary of a table of facts.
+
+    Parameters
+    ----------
+    text : of the claim.
+    facts : whose names are known.
+    cited : the facts cited, whose words may be quoted.
+    """
+
+    text: str
+    facts: Facts
+    cited: Sequence[Fact]
+
+    @cached_property
+    def _found(self) -> tuple[tuple[Mention, ...], str, tuple[str, ...]]:
+        """Mentions, the text with them and with quotations masked (places stay), and quotations that are unknown."""
+        text, mentions = self.text, []
+        for fact in sorted((f for f in self.cited if f.name in VERBATIM), key=lambda f: -len(f.text)):
+            text = text.replace(f"“{shown(fact.text)}”", _MASK * (len(shown(fact.text)) + 2))
+        names = self._surfaces()
+        unknown = []
+        for m in re.finditer(r"“([^“”]*)”|\"([^\"]*)\"", text):
+            inner = m[1] if m[1] is not None else m[2]
+            these = [Mention(d, n, m.start(), m.end()) for d, n, s in names if s == inner]
+            mentions += these
+            if these:
+                text = text[: m.start()] + _MASK * len(m[0]) + text[m.end() :]
+            else:
+                unknown.append(inner)
+        plain = [
+            (d, n, s) for d, n, s in names if d == "methods" or (d == "region" and n in THIRDS) or plain_name(n) == s
+        ]
+        plain = [(d, n, s) for d, n, s in plain if d != "target"]
+        for d, n, s in sorted(plain, key=lambda one: -len(one[2])):
+            for m in re.finditer(
+                rf"(?<![\w+\-\x00]){re.escape(s)}(?![\w+\-\x00])", text, re.IGNORECASE if d != "models" else 0
+            ):
+                mentions.append(Mention(d, n, m.start(), m.end()))
+                text = text[: m.start()] + _MASK * len(m[0]) + text[m.end() :]
+        return tuple(sorted(mentions, key=lambda m: m.start)), text, tuple(unknown)
+
+    def _surfaces(self) -> list[tuple[Dimension, str, str]]:
+        """(dimension, name, as it is written) of everything that the table names."""
+        names: list[tuple[Dimension, str, str]] = [("models", m, shown(m)) for m in self.facts.models]
+        for m in self.facts.methods:
+            names += [("methods", m, s) for s in {m, shown(self.facts.titles.get(m, m))}]
+        names += [("target", c, shown(c)) for c in self.facts.classes]
+        names += [("region", r, shown(r)) for r in self.facts.regions]
+        return names
+
+    @property
+    def mentions(self) -> tuple[Mention, ...]:
+        """What is named, in the order of the text."""
+        return self._found[0]
+
+    @property
+    def masked(self) -> str:
+        """The text without names and quotations; every place is what it was."""
+        return self._found[1]
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """What stands between quotation marks and is neither a name nor a cited fact's text."""
+        return self._found[2]
+
+    @cached_property
+    def terms(self) -> tuple[Mention, ...]:
+        """Kinds of facts that are named, longest match first where several overlap, in the order of the text."""
+        kinds = {f.name for f in self.facts} | set(TERMS)
+        hits = [
+            Mention("name", kind, m.start(), m.end())
+            for kind in sorted(kinds)
+            for m in re.finditer(rf"\b(?:{TERMS.get(kind, re.escape(kind))})\b", self.masked, re.IGNORECASE)
+        ]
+        kept: list[Mention] = []
+        for hit in sorted(hits, key=lambda h: h.start - h.end):
+            if not any(
+                k.start <= hit.start and hit.end <= k.end and (hit.start, hit.end) != (k.start, k.end) for k in kept
+            ):
+                kept.append(hit)
+        return tuple(sorted(kept, key=lambda m: m.start))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Words that are no names, in lower case."""
+        return frozenset(w.lower().replace("’", "'") for w in WORD.findall(self.masked))
+
+    def names(self, dimension: Dimension) -> set[str]:
+        """What is named in a dimension."""
+        return {m.name for m in self.mentions if m.dimension == dimension}
+
+
+def subject(fact: Fact, dimension: Dimension) -> tuple[str, ...]:
+    """What a fact is about in a dimension: none, one or two names."""
+    if dimension == "name":
+        return (fact.name,)
+    value = getattr(fact.subject, dimension)
+    return value if isinstance(value, tuple) else ((value,) if value else ())
