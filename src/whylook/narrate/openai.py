@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whylook.narrate.claims import Claim, Dropped, Verified
 from whylook.narrate.request import Request, Turn
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whylook.narrate.pictures import Part
 
 _REMEMBERED = 6  # earlier questions that go along with a new one
+_UNSENT = ("value", "interval", "chance")  # unrounded: a claim may only use what is shown
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,27 @@ class Worded:
     Parameters
     ----------
     verified : its claims.
-    not_assessable : what it says the facts do not tell, as far as that holds, too.
+    unanswered : how many things it says the facts do not tell. Its words for them cannot be checked, and are not shown.
     """
 
     verified: Verified
-    not_assessable: tuple[str, ...] = ()
+    unanswered: int = 0
 
 
 def request_of(facts: Facts, pictures: Sequence[Part] = ()) -> Request:
-    """Return the request for the whole story: the facts as JSON in ASCII, so that no character of a label can hide."""
-    return Request(json.dumps(facts.as_dict(), ensure_ascii=True, allow_nan=False, indent=1), tuple(pictures))
+    """Return the request for the whole story of one picture.
+
+    Facts go as they are shown, rounded, one on a line, in ASCII, so that no character of a label can hide. The name of
+    the picture is not among them.
+    """
+    table = facts.as_dict()
+    rows = [{k: v for k, v in fact.items() if k not in _UNSENT and v != {}} for fact in table["facts"]]
+    lines = ",\n".join(_ascii(row) for row in rows)
+    return Request(f'{{"titles": {_ascii(table["titles"])}, "facts": [\n{lines}\n]}}', tuple(pictures))
+
+
+def _ascii(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 class Narrator:
@@ -61,16 +73,15 @@ class Narrator:
             If no answer can be had.
         """
         answer = self.client.answer(self.request)
-        verified = verify(answer.claims, self.facts)
-        return self._worded(verified, answer.not_assessable)
+        return Worded(verify(answer.claims, self.facts), len(answer.not_assessable))
 
-    def ask(self, question: str, show: Callable[[Claim | Dropped], None]) -> Worded:
+    def ask(self, question: str, show: Callable[[Claim | Dropped], None] = lambda _: None) -> Worded:
         """Answer a question; `show` is called with each claim once it is checked, while others are still coming.
 
         Raises
         ------
         ServiceError
-            If no answer can be had, or it breaks off.
+            If no answer can be had, or it breaks off; what was shown until then held.
         """
         kept: list[Claim] = []
         dropped: list[Dropped] = []
@@ -85,12 +96,4 @@ class Narrator:
         asked = Request(self.request.facts, self.request.pictures, question, self._earlier)
         answer = self.client.stream(asked, check)
         self._earlier = (*self._earlier, Turn(question, tuple(c.text for c in kept)))[-_REMEMBERED:]
-        added = verify(kept, self.facts).added
-        return self._worded(Verified(tuple(kept), tuple(dropped), added), answer.not_assessable)
-
-    def _worded(self, verified: Verified, others: Sequence[str]) -> Worded:
-        """Sort what is said not to be known like claims: free words would be a way around the checks."""
-        every = tuple(f.id for f in self.facts)
-        checked = verify([Claim(text, every, "limit") for text in others], self.facts)
-        dropped = (*verified.dropped, *(Dropped(Claim(d.claim.text, (), "limit"), d.reason) for d in checked.dropped))
-        return Worded(Verified(verified.kept, dropped, verified.added), tuple(c.text for c in checked.kept))
+        return Worded(Verified(tuple(kept), tuple(dropped), verify(kept, self.facts).added), len(answer.not_assessable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from whylook.explanation import Explanation, Map
+    from whylook.explanation import Map
+    from whylook.image import Image
 
 Which = Literal["none", "overlay", "all"]
 SIDE = 768  # pixels of the longer side: what services scale pictures to before a model sees them
@@ -35,12 +37,12 @@ class Part:
     kind: str = "image/jpeg"
 
 
-def pictures(explanation: Explanation, which: Which = "overlay") -> tuple[Part, ...]:
-    """Return what is sent of an explanation's pictures.
+def pictures(image: Image, maps: Sequence[Map], which: Which = "overlay") -> tuple[Part, ...]:
+    """Return what is sent of a picture and its maps.
 
     Parameters
     ----------
-    explanation : whose.
+    image, maps : of one explanation.
     which : `none`; `overlay`: one per map, with its color bar, at most 12 (zero maps have none); `all`: also the
         picture itself, first.
     """
@@ -48,15 +50,15 @@ def pictures(explanation: Explanation, which: Which = "overlay") -> tuple[Part, 
 
     if which == "none":
         return ()
-    pixels = shrunk(explanation.image, SIDE)
+    pixels = shrunk(image, SIDE)
     parts = [_part("the picture itself", pixels)] if which == "all" else []
-    shown = [m for m in explanation.maps if m.reason is None][:MOST]
+    shown = [m for m in maps if m.reason is None][:MOST]
     return (*parts, *(_part(_caption(m), _with_bar(m, pixels)) for m in shown))
 
 
-def left_out(explanation: Explanation, which: Which) -> int:
+def left_out(maps: Sequence[Map], which: Which) -> int:
     """Return how many maps get no overlay because there are too many."""
-    return 0 if which == "none" else max(0, sum(m.reason is None for m in explanation.maps) - MOST)
+    return 0 if which == "none" else max(0, sum(m.reason is None for m in maps) - MOST)
 
 
 def _caption(m: Map) -> str:
@@ -66,7 +68,8 @@ def _caption(m: Map) -> str:
 
 def _with_bar(m: Map, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The overlay and under it the map's color bar with the values at its ends, uint8 [h + bar, w, 3]."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image as Pil
+    from PIL import ImageDraw, ImageFont
 
     from whylook.draw import overlay
     from whylook.report import colors
@@ -75,10 +78,10 @@ def _with_bar(m: Map, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     painted = overlay(m, pixels, span=span)
     width = painted.shape[1]
     size = max(10, min(18, width // 16))
-    strip = Image.new("RGB", (width, 3 * size), "white")
+    strip = Pil.new("RGB", (width, 3 * size), "white")
     table = colors.table(colors.map_table(m.signed))[:, :3]
     ramp = table[np.linspace(0, len(table) - 1, width).round().astype(int)]
-    strip.paste(Image.fromarray(np.repeat(ramp[None], size, axis=0).astype(np.uint8)), (0, size // 3))
+    strip.paste(Pil.fromarray(np.repeat(ramp[None], size, axis=0).astype(np.uint8)), (0, size // 3))
     draw, font, below = ImageDraw.Draw(strip), ImageFont.load_default(size), 1.5 * size
     draw.text((2, below), f"{span.low:.3g}", fill="black", font=font)
     draw.text((width - 2, below), f"{span.high:.3g}", fill="black", font=font, anchor="ra")
@@ -86,8 +89,8 @@ def _with_bar(m: Map, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _part(caption: str, pixels: NDArray[np.uint8]) -> Part:
-    from PIL import Image
+    from PIL import Image as Pil
 
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=90)
+    Pil.fromarray(pixels).save(stream, "JPEG", quality=90)
     return Part(caption, stream.getvalue(), (pixels.shape[1], pixels.shape[0]))
