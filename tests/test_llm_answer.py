@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whylook.narrate.answer import Answer, Arriving, Unreadable, read
-from whylook.narrate.claims import Claim
+from whylook.narration.answer import Answer, Arriving, Unreadable, read
+from whylook.narration.claims import Claim
 
 TWO = {
     "claims": [

@@ -10,11 +10,11 @@ import pytest
 
 from loopback import Asked, Loopback, Reply, events, whole
 from whylook.errors import ServiceError, UsageError, WhylookError
-from whylook.narrate.claims import Claim
-from whylook.narrate.client import Client
-from whylook.narrate.pictures import Part
-from whylook.narrate.request import Request, Turn
-from whylook.narrate.settings import Settings, settings
+from whylook.narration.claims import Claim
+from whylook.narration.client import Client
+from whylook.narration.pictures import Part
+from whylook.narration.request import Request, Turn
+from whylook.narration.settings import Settings, settings
 
 pytest.importorskip("openai")
 KEY = "sk-test-0123456789abcdef"

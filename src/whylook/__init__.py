@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whylook.attribution import attribute as attribute
+    from whylook.auditing.audit import Audit as Audit
+    from whylook.auditing.audit import audit as audit
     from whylook.errors import ImageError as ImageError
     from whylook.errors import ModelError as ModelError
     from whylook.errors import Unsupported as Unsupported
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from whylook.image import load_image as load_image
     from whylook.models import load_model as load_model
     from whylook.models.model import Model as Model
+    from whylook.narration import narrate as narrate
     from whylook.preprocess import Preprocess as Preprocess
 
 try:
@@ -29,9 +32,12 @@ except PackageNotFoundError:  # a source tree that was never installed
 # Public name -> module; nothing is imported before it is asked for, so that `whylook --help` needs no torch.
 _HOME = {
     "attribute": "attribution",
+    "audit": "auditing.audit",
     "explain": "explainer",
     "load_image": "image",
+    "narrate": "narration",
     "load_model": "models",
+    "Audit": "auditing.audit",
     "Explanation": "explanation",
     "Image": "image",
     "ImageError": "errors",

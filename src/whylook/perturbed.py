@@ -16,23 +16,13 @@ from whylook import baselines
 from whylook.engine.company import mixes_rows
 from whylook.engine.generators import seed_all
 from whylook.engine.probe import Probe, probing
-from whylook.engine.targets import Score, ScoreName
+from whylook.engine.targets import EveryLogit, Score, ScoreName
 from whylook.errors import Unsupported, UsageError
 from whylook.imputation import noisy_linear
 from whylook.metrics.metric import Floats, fingerprint
 
 _ROWS = 32  # made at once: what the probe takes, or a multiple of it
 NOISY_LINEAR = "noisy-linear"
-
-
-class _EveryLogit:
-    """Stands where a score would: keeps all logits, so that one evaluation serves every class and every score."""
-
-    one_logit = False
-
-    def __call__(self, logits: Tensor, targets: Tensor, one_logit: bool = False) -> Tensor:
-        self.one_logit = one_logit
-        return logits
 
 
 class Board:
@@ -49,7 +39,7 @@ class Board:
     seed : of the noise in fillings, and of what metrics draw for all maps together.
     """
 
-    def __init__(self, probe: Probe, every: _EveryLogit, x: Tensor, seed: int) -> None:
+    def __init__(self, probe: Probe, every: EveryLogit, x: Tensor, seed: int) -> None:
         self._probe, self._every, self._x, self.seed = probe, every, x, seed
         self.picture = fingerprint(x.cpu().numpy())
         self._answers: dict[tuple[Any, ...], Tensor] = {}
@@ -177,7 +167,7 @@ def perturbing(
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise Unsupported(f"Blocks are filled in of one picture [1, c, h, w]; the input has shape {list(x.shape)}.")
-    every = _EveryLogit()
+    every = EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=x.device)
     single = mixes_rows(network, (x,))
     with probing(network, nobody, cast(Score, every), single=single, seed=seed, progress=progress) as probe:

@@ -100,8 +100,27 @@ class Preprocess:
         ImageError
             If the picture is so thin that it would grow beyond `MAX_RESIZED` pixels before the crop.
         """
+        return self.normalize(self.unit(image))
+
+    def unit(self, image: Image) -> Tensor:
+        """Resize and crop only: float32 [channels, height, width] in [0, 1], RGB order; `normalize` is what follows.
+
+        Raises
+        ------
+        ImageError
+            As `apply`.
+        """
         import torch
 
+        self.check(image)
+        rows, columns = self._axes(image.height, image.width)
+        values = self._resized(image, rows.resized, columns.resized)
+        tensor = torch.from_numpy(self._cropped(values, rows, columns)).permute(2, 0, 1).contiguous()
+        # 8-bit values are divided here, in torch, as torchvision does it: the last bit may differ elsewhere
+        return tensor.to(torch.float32).div(255) if tensor.dtype == torch.uint8 else tensor
+
+    def check(self, image: Image) -> None:
+        """Raise the `ImageError` that `apply` would raise, without the work."""
         rows, columns = self._axes(image.height, image.width)
         pixels = rows.resized * columns.resized
         if pixels > max(MAX_RESIZED, image.height * image.width):
@@ -110,11 +129,6 @@ class Preprocess:
                 f"{columns.resized}×{rows.resized} before the crop to {self.input_size[1]}×{self.input_size[0]}; "
                 "cut out the part that matters first."
             )
-        values = self._resized(image, rows.resized, columns.resized)
-        tensor = torch.from_numpy(self._cropped(values, rows, columns)).permute(2, 0, 1).contiguous()
-        # 8-bit values are divided here, in torch, as torchvision does it: the last bit may differ elsewhere
-        unit = tensor.to(torch.float32).div(255) if tensor.dtype == torch.uint8 else tensor
-        return self.normalize(unit)
 
     def normalize(self, unit: Tensor) -> Tensor:
         """Bring values in [0, 1], float [..., channels, h, w] in RGB order, to the network's input space."""

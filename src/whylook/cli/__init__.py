@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from whylook import __version__
 from whylook.cli.allocator import keep_freed_memory
+from whylook.cli.audit import audit
 from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
@@ -27,7 +28,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, models, methods, metrics):
+for _command in (demo, explain, audit, models, methods, metrics):
     app.command(_command)
 
 

@@ -6,8 +6,9 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from cyclopts import Group, Parameter, Token
+from cyclopts import Parameter
 
+from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork, Whole
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import ImageError, ModelError, UsageError, WhylookError
 from whylook.methods import METHODS
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
     from whylook.explanation import Explanation
     from whylook.image import Image
     from whylook.models.model import Model
-
-Many = Parameter(negative_iterable=(), consume_multiple=False)
-Flag = Parameter(negative=())
-OWN = Group("Your own network", sort_key=10)
-
-
-def whole(_: Any, tokens: Sequence[Token]) -> int:
-    """A whole number as such: 1.5 is none, where cyclopts would round it."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
-
-
-Whole = Parameter(converter=whole)
 
 
 class Problem(NamedTuple):
@@ -60,23 +46,8 @@ def explain(
     device: str = "auto",
     precision: Literal["bfloat16"] | None = None,
     json: Annotated[bool, Flag] = False,
-    arch: Annotated[str | None, Parameter(group=OWN)] = None,
-    checkpoint: Annotated[Path | None, Parameter(group=OWN)] = None,
-    arch_option: Annotated[list[str] | None, Many, Parameter(group=OWN)] = None,
-    num_classes: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
-    in_chans: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
     labels: Annotated[Path | None, Parameter(group=OWN)] = None,
-    mean: Annotated[str | None, Parameter(group=OWN)] = None,
-    std: Annotated[str | None, Parameter(group=OWN)] = None,
-    input_size: Annotated[str | None, Parameter(group=OWN)] = None,
-    interpolation: Annotated[str | None, Parameter(group=OWN)] = None,
-    crop: Annotated[float | None, Parameter(group=OWN)] = None,
-    resize: Annotated[int | None, Whole, Parameter(group=OWN)] = None,
-    crop_mode: Annotated[Literal["center", "squash", "border"] | None, Parameter(group=OWN)] = None,
-    scale: Annotated[float | None, Parameter(group=OWN)] = None,
-    channel_order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=OWN)] = None,
-    head: Annotated[Literal["softmax", "sigmoid", "binary"] | None, Parameter(group=OWN)] = None,
-    name: Annotated[str | None, Parameter(group=OWN)] = None,
+    network: OwnNetwork = NONE,
 ) -> int:
     """Show where models look in pictures: report.html, figure.png, maps.npz and result.json in a folder.
 
@@ -114,47 +85,10 @@ def explain(
         bfloat16: methods that need only scores (rise, occlusion, …) run in it, faster and coarser.
     json : bool
         Print the content of result.json, and nothing else, on standard output.
-    arch : str | None
-        Architecture: a timm name, torchvision:NAME, or package.module:factory.
-    checkpoint : Path | None
-        Its weights: .safetensors, or a state dict in .pth or .pt.
-    arch_option : list[str] | None
-        An option of the architecture, as NAME=VALUE (pad_type=same); may be repeated.
-    num_classes : int | None
-        Number of classes.
-    in_chans : int | None
-        Input channels, 1 or 3.
     labels : Path | None
         Names of the classes: a text file, one per line, or a JSON list.
-    mean : str | None
-        Three numbers (or one) in [0, 1], as 0.5,0.5,0.5.
-    std : str | None
-        As for mean.
-    input_size : str | None
-        Side of the input in pixels, or HEIGHT,WIDTH.
-    interpolation : str | None
-        nearest, bilinear, bicubic or lanczos.
-    crop : float | None
-        Share of the resized picture's side that the center crop keeps, as 0.875.
-    resize : int | None
-        Instead of crop: pixels of the shorter side before the crop.
-    crop_mode : str | None
-        center (crop), squash (to the input's shape) or border (pad).
-    scale : float | None
-        Factor after normalization; 255 for networks fed 0 to 255.
-    channel_order : str | None
-        rgb, or bgr for networks fed blue first.
-    head : str | None
-        softmax (one class of many), sigmoid (each class by itself), binary (one logit).
-    name : str | None
-        What to call it.
     """
-    own = {
-        "arch": arch, "checkpoint": checkpoint, "arch_options": arch_option, "num_classes": num_classes,
-        "in_chans": in_chans, "labels": labels, "mean": mean, "std": std, "input_size": input_size,
-        "interpolation": interpolation, "crop": crop, "resize": resize, "crop_mode": crop_mode, "scale": scale,
-        "channel_order": channel_order, "head": head, "name": name,
-    }  # fmt: skip
+    own = network.given() | ({} if labels is None else {"labels": labels})
     from whylook.report.bundle import check_folder, save
 
     problems: list[Problem] = []

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from whylook.explanation import Map
     from whylook.facts import Facts
     from whylook.image import Image
-    from whylook.narrate.claims import Claim, Dropped
-    from whylook.narrate.openai import Narrator, Worded
-    from whylook.narrate.settings import Settings
+    from whylook.narration.claims import Claim, Dropped
+    from whylook.narration.openai import Narrator, Worded
+    from whylook.narration.settings import Settings
 
 _GROUP = Group("Language service: nothing is sent without --llm and your agreement", sort_key=20)
 
@@ -49,8 +49,8 @@ class Service:
         return self.llm is not None
 
     def settings(self) -> Settings:
-        """Return the service; raises what `whylook.narrate.settings.settings` does."""
-        from whylook.narrate.settings import settings
+        """Return the service; raises what `whylook.narration.settings.settings` does."""
+        from whylook.narration.settings import settings
 
         return settings(self.llm_url, self.llm_model, self.llm_timeout)
 
@@ -72,11 +72,11 @@ def narrators(pictures: Sequence[Shown], service: Service) -> list[Narrator]:
     ServiceError
         If there is no key or no agreement; nothing was sent.
     """
-    from whylook.narrate.client import Client
-    from whylook.narrate.consent import agree
-    from whylook.narrate.openai import Narrator, request_of
-    from whylook.narrate.pictures import left_out
-    from whylook.narrate.pictures import pictures as parts
+    from whylook.narration.client import Client
+    from whylook.narration.consent import agree
+    from whylook.narration.openai import Narrator, request_of
+    from whylook.narration.pictures import left_out
+    from whylook.narration.pictures import pictures as parts
 
     settings, which = service.settings(), service.llm_images
     requests = [request_of(p.facts, () if p.image is None else parts(p.image, p.maps, which)) for p in pictures]
@@ -88,7 +88,7 @@ def narrators(pictures: Sequence[Shown], service: Service) -> list[Narrator]:
 
 def claim_line(one: Claim | Dropped) -> str:
     """Return a claim as a line with the facts behind it; a dropped one says why."""
-    from whylook.narrate.claims import Dropped
+    from whylook.narration.claims import Dropped
 
     if isinstance(one, Dropped):
         return f"  [dropped: {one.reason}] {one.claim.text}"

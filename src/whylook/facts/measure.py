@@ -246,7 +246,7 @@ def _mass(
         )  # fmt: skip
         densities.append((number, name, inside / covered))
     for number, name, value in densities:
-        text = f"{words.number(float(f'{value:.2g}'))} times"
+        text = _times(value)
         top = len(densities) > 1 and all(value > v for n, _, v in densities if n != number)
         made.append(
             Fact(
@@ -256,6 +256,14 @@ def _mass(
             )
         )  # fmt: skip
     return made
+
+
+def _times(value: float) -> str:
+    return (
+        "< 0.01 times"
+        if value < 0.005
+        else f"{words.number(float(f'{value:.2g}' if value >= 0.1 else f'{value:.2f}'))} times"
+    )
 
 
 def _against_chance(text: str, chance_text: str, value: float, chance: float) -> str:

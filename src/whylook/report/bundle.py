@@ -61,19 +61,15 @@ def save(
     """
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _told(place, error) from error
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
+    stale = _earlier_figures(place) - set(figures)
+    make_folder(place, RESULT)
     try:
-        stale = _earlier_figures(place) - set(figures)
-        (place / RESULT).unlink(missing_ok=True)
         for name in stale:
             (place / name).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error
-    _write_text(place / "report.html", page(sections if sections is not None else made, title))
+    write_text(place / "report.html", page(sections if sections is not None else made, title))
     for name, explanation in zip(figures, made, strict=True):
         _write(place / name, partial(_png, explanation))
     arrays = {
@@ -82,8 +78,23 @@ def save(
         for m, key in zip(explanation.maps, names, strict=True)
     }
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    _write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
+    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
     return place
+
+
+def make_folder(place: Path, result: str) -> None:
+    """Make a folder for results, and take away the file `result`, which says that it is whole.
+
+    Raises
+    ------
+    WhylookError
+        If the folder cannot be made or written to.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / result).unlink(missing_ok=True)
+    except OSError as error:
+        raise _told(place, error) from error
 
 
 def _earlier_figures(place: Path) -> set[str]:
@@ -127,7 +138,8 @@ def _archive(stream: BinaryIO, arrays: dict[str, Any]) -> None:
     np.savez_compressed(stream, **arrays)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; a failure is a `WhylookError` that names it."""
     _write(path, lambda stream: stream.write(text.encode("utf-8")))
 
 

@@ -110,7 +110,7 @@ def manifest(
         )
         place: dict[str, int] = {}
         for name, model in explanation.models.items():
-            record = _model(name, model, explanation.fingerprints.get(name, ""))
+            record = model_record(name, model, explanation.fingerprints.get(name, ""))
             if record not in models:
                 models.append(record)
             place[name] = models.index(record)
@@ -163,7 +163,8 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def _model(name: str, model: Model, fingerprint: str) -> dict[str, Any]:
+def model_record(name: str, model: Model, fingerprint: str) -> dict[str, Any]:
+    """Return what is recorded of a model: its name, source, fingerprint, head, preprocessing and notes."""
     as_dict = getattr(getattr(model, "preprocess", None), "as_dict", None)
     return {
         "name": name,

@@ -42,8 +42,8 @@ def page(what: Iterable[Explanation | Section], title: str | None = None) -> str
         "title": html.escape(data["title"]),
         "style": style,
         "script": script,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
+        "style_hash": csp_hash(style),
+        "script_hash": csp_hash(script),
         "data": embed(data),
     }
     # One pass, so that a value that looks like a placeholder stays what it is.
@@ -63,5 +63,6 @@ def embed(data: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _hash(text: str) -> str:
+def csp_hash(text: str) -> str:
+    """Return what a content security policy calls this style sheet or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from whylook.facts.fact import shown
-from whylook.narrate.binding import Bound, bind, governed, unsupported
-from whylook.narrate.claims import KINDS, Claim
-from whylook.narrate.comparisons import compared
-from whylook.narrate.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, WORD
-from whylook.narrate.numbers import unreadable
-from whylook.narrate.reading import DIMENSIONS, VERBATIM, Reading, subject
+from whylook.narration.binding import Bound, bind, governed, unsupported
+from whylook.narration.claims import KINDS, Claim
+from whylook.narration.comparisons import compared
+from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, WORD
+from whylook.narration.numbers import unreadable
+from whylook.narration.reading import DIMENSIONS, VERBATIM, Reading, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -35,6 +35,8 @@ _VERDICTS = (
     (r"not assessable", "", ("not assessable",)),
     (r"no detectable difference", "", ("no detectable difference",)),
     (r"zero everywhere", "empty", ("zero",)),
+    (r"even(?:ly)?(?! spread)", "spread", ("even",)),
+    (r"uneven(?:ly)?", "spread", ("uneven",)),
 )
 _VERDICT = tuple((re.compile(rf"\b(?:{p})\b", re.IGNORECASE), kind, allowed) for p, kind, allowed in _VERDICTS)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whylook.narrate.claims import Claim, Dropped, Verified
-from whylook.narrate.request import Request, Turn
-from whylook.narrate.verify import verify
+from whylook.narration.claims import Claim, Dropped, Verified
+from whylook.narration.request import Request, Turn
+from whylook.narration.verify import verify
 
 if TYPE_CHECKING:
     from whylook.facts import Facts
-    from whylook.narrate.client import Client
-    from whylook.narrate.pictures import Part
+    from whylook.narration.client import Client
+    from whylook.narration.pictures import Part
 
 _REMEMBERED = 6  # earlier questions that go along with a new one
 _UNSENT = ("value", "interval", "chance")  # unrounded: a claim may only use what is shown

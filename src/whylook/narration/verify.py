@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from whylook.narrate.checks import fault
-from whylook.narrate.claims import Claim, Dropped, Verified
+from whylook.narration.checks import fault
+from whylook.narration.claims import Claim, Dropped, Verified
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Facts
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def verify(claims: Iterable[Claim], facts: Facts) -> Verified:
     """Check every claim against the facts that it cites.
 
-    Kept is what passes every rule of `whylook.narrate.checks`: numbers equal a cited fact as it is shown, names are
+    Kept is what passes every rule of `whylook.narration.checks`: numbers equal a cited fact as it is shown, names are
     those of the cited facts, comparisons go the way the values go, and nothing is said of causes, certainty or
     diagnoses. Required limits that no kept claim states are added.
 

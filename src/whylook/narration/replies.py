@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whylook.errors import ServiceError
-from whylook.narrate.settings import Settings
+from whylook.narration.settings import Settings
 
 
 def of_responses(reply: Any, settings: Settings) -> str:

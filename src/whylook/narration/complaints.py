@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from whylook.errors import ServiceError
-from whylook.narrate.replies import broken, no_reply
-from whylook.narrate.settings import Settings
+from whylook.narration.replies import broken, no_reply
+from whylook.narration.settings import Settings
 
 
 def told(error: Exception, settings: Settings) -> ServiceError:

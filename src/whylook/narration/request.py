@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whylook.narrate.claims import SCHEMA
-from whylook.narrate.pictures import Part
+from whylook.narration.claims import SCHEMA
+from whylook.narration.pictures import Part
 
 NAME = "claims"  # of the schema, where a service wants one
 INSTRUCTIONS = """\

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from whylook.errors import ServiceError
 
 if TYPE_CHECKING:
-    from whylook.narrate.request import Request
-    from whylook.narrate.settings import Settings
+    from whylook.narration.request import Request
+    from whylook.narration.settings import Settings
 
 
 def described(requests: Sequence[Request], settings: Settings, *, left_out: int = 0) -> list[str]:

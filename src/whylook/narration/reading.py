@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from whylook.facts.fact import shown
 from whylook.facts.regions import THIRDS
-from whylook.narrate.lexicon import LEXICON, WORD
+from whylook.narration.lexicon import LEXICON, WORD
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from whylook.narrate.binding import Bound, governed
-from whylook.narrate.reading import DIMENSIONS, Reading, subject
+from whylook.narration.binding import Bound, governed
+from whylook.narration.reading import DIMENSIONS, Reading, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from whylook.narrate.numbers import Number, numbers
-from whylook.narrate.reading import DIMENSIONS, VERBATIM, Dimension, Mention, Reading, subject
+from whylook.narration.numbers import Number, numbers
+from whylook.narration.reading import DIMENSIONS, VERBATIM, Dimension, Mention, Reading, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact

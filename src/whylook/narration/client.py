@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from whylook.errors import ServiceError
-from whylook.narrate import replies
-from whylook.narrate.answer import Answer, Arriving, Unreadable, read
-from whylook.narrate.complaints import told
+from whylook.narration import replies
+from whylook.narration.answer import Answer, Arriving, Unreadable, read
+from whylook.narration.complaints import told
 
 if TYPE_CHECKING:
-    from whylook.narrate.claims import Claim
-    from whylook.narrate.request import Request
-    from whylook.narrate.settings import Settings
+    from whylook.narration.claims import Claim
+    from whylook.narration.request import Request
+    from whylook.narration.settings import Settings
 
 RETRIES = 1  # by the SDK, after a timeout, a lost connection, 429 or 5xx
 # What a server may not know, and can do without; `store` only where it is not OpenAI, who would keep what is sent.

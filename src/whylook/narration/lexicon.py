@@ -37,7 +37,7 @@ shows side sign signed similar similarly single sits size small spatial spread s
 strongly sum sums summary support supported supports suggest suggests suggesting table taking target test tested text third total
 touches toward uniform unit units unsigned up-not value values view visible warning warnings weak weakly weight
 weights-not wide widely width x y zero slight slightly times far closely close largely somewhat interpretation observation limit limits
-limited caution carefully careful reading reads read look looks looking uses use using used relies rely relying attends attend attention focus focuses focused
+limited empty against little information logit logits magnitude magnitudes dense padding elsewhere uneven unevenly answer comes evenly caution carefully careful reading reads read look looks looking uses use using used relies rely relying attends attend attention focus focuses focused
 depend depends sees see recognizes recognize hint hints learned region's map's model's method's picture's class's its
 """
 _BANNED: tuple[tuple[str, str], ...] = (
@@ -84,4 +84,5 @@ MECHANISM = re.compile(
 LEXICON = frozenset(w for w in (_FUNCTION + _MEASURING).split() if not w.endswith("-not"))
 """Words that may stand in a claim, in lower case."""
 
-WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+_LETTERS = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
+WORD = re.compile(rf"{_LETTERS}(?:['’\-]{_LETTERS})*")

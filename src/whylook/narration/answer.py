@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whylook.narrate.claims import KINDS, Claim
+from whylook.narration.claims import KINDS, Claim
 
 _MOST = 60  # claims that are read from one answer
 _TRIES = 200  # opening brackets that are tried
