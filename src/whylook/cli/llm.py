@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from whylook.cli.terminal import out, say
+from whylook.cli.terminal import out, progress_bar, say
 from whylook.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from whylook.facts import Facts
     from whylook.image import Image
     from whylook.narration.claims import Claim, Dropped
-    from whylook.narration.openai import Narrator, Worded
+    from whylook.narration.narrative import Narrative
+    from whylook.narration.openai import Narrator
     from whylook.narration.settings import Settings
 
 _GROUP = Group("Language service: nothing is sent without --llm and your agreement", sort_key=20)
@@ -26,27 +28,64 @@ _GROUP = Group("Language service: nothing is sent without --llm and your agreeme
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True)
 class Service:
-    """Which language service words the facts, and what it is shown."""
+    """Which language service words the facts, what it is shown, and what it is asked.
+
+    Parameters
+    ----------
+    llm : str | None
+        Who words the facts instead of the offline template: openai, or with --llm-url any server with its interface.
+        Every sentence is checked against the facts. The key is read from OPENAI_API_KEY, and from nowhere else.
+    llm_model : str | None
+        What the service calls the model; the variable WHYLOOK_LLM_MODEL names it, too.
+    llm_url : str | None
+        Base address of an OpenAI-compatible server (Ollama, vLLM, LM Studio, llama.cpp), as http://localhost:11434/v1.
+    llm_timeout : float
+        Seconds that one try may take; there are two at most.
+    llm_images : str
+        Pictures that are sent: none, the overlay of each map, or all: also the picture itself.
+    ask : list[str] | None
+        A question about the explanation, answered by the service instead of the story; may be repeated.
+    chat : bool
+        Ask on the terminal, one question after the other.
+    yes : bool
+        Agree beforehand to what is sent; it is shown all the same.
+    """
 
     llm: Literal["openai"] | None = None
-    "Who words the facts: openai, or any server with its interface (--llm-url). The key is read from OPENAI_API_KEY."
     llm_model: str | None = None
-    "What the service calls the model; WHYLOOK_LLM_MODEL sets it, too."
     llm_url: str | None = None
-    "Base address of an OpenAI-compatible server, such as http://localhost:11434/v1."
     llm_timeout: float = 120.0
-    "Seconds that one try may take; there are two at most."
     llm_images: Literal["none", "overlay", "all"] = "overlay"
-    "Pictures that are sent: none, the overlays of the maps, or all: also the picture itself."
+    ask: Annotated[list[str] | None, Parameter(negative_iterable=(), consume_multiple=False)] = None
+    chat: Annotated[bool, Parameter(negative=())] = False
     yes: Annotated[bool, Parameter(negative=())] = False
-    "Agree beforehand to what is sent."
 
     @property
-    def asked_for(self) -> bool:
+    def wanted(self) -> bool:
         """Whether a service is to be asked at all."""
-        if self.llm is None and (self.llm_url or self.llm_model):
-            raise UsageError("--llm-url and --llm-model belong to --llm openai, without which nothing is sent.")
         return self.llm is not None
+
+    def check(self, pictures: int) -> None:
+        """Refuse what cannot be, before any work is done.
+
+        Raises
+        ------
+        UsageError
+            If an option of the service is given without it, questions are to be about several pictures, or there is no
+            terminal to ask on.
+        """
+        given = {"--llm-url": self.llm_url, "--llm-model": self.llm_model, "--ask": self.ask, "--chat": self.chat}
+        if not self.wanted:
+            for option, value in given.items():
+                if value:
+                    raise UsageError(f"{option} belongs to --llm openai, without which nothing is sent anywhere.")
+            return
+        if (self.ask or self.chat) and pictures > 1:
+            raise UsageError("--ask and --chat are about one picture; give one with them.")
+        if self.chat and not sys.stdin.isatty():
+            raise UsageError("--chat needs a terminal to ask on; ask with --ask instead.")
+        with suppress(ServiceError):  # a missing key is no reason not to make maps
+            self.settings()
 
     def settings(self) -> Settings:
         """Return the service; raises what `whylook.narration.settings.settings` does."""
@@ -95,20 +134,54 @@ def claim_line(one: Claim | Dropped) -> str:
     return f"  {one.text} [{', '.join(one.fact_ids)}]"
 
 
-def show_worded(worded: Worded, *, claims: bool = True) -> None:
-    """Print what a service said and held, the limits that were added, and what was dropped."""
-    verified = worded.verified
-    if claims:
-        for one in (*verified.kept, *verified.added, *verified.dropped):
-            out(claim_line(one))
-    if not verified.kept:
-        out("  The service said nothing that holds against the facts.")
-    if worded.unanswered:
-        out("  The facts do not tell all of it.")
+@dataclass(frozen=True)
+class Spoken:
+    """What came of asking a service.
+
+    Parameters
+    ----------
+    narratives : one per picture; where the service told none, the one there was.
+    answers : to the questions.
+    error : why it ended early, or None.
+    """
+
+    narratives: list[Narrative]
+    answers: list[dict[str, Any]]
+    error: ServiceError | None = None
 
 
-def talk(narrator: Narrator, questions: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Answer questions, or those that a person types until an empty line; claims are printed as they come.
+def speak(
+    pictures: Sequence[Shown], narratives: Sequence[Narrative], service: Service, tell: Callable[[str], None] = out
+) -> Spoken:
+    """Have a service tell the story of each picture, or answer the questions; what fails is said, nothing is lost.
+
+    Parameters
+    ----------
+    pictures : what to tell of.
+    narratives : the offline ones, which stay where the service gives none.
+    service : which, and what it is asked.
+    tell : shows a line of an answer as it comes.
+    """
+    told, answers = list(narratives), []
+    try:
+        asked = narrators(pictures, service)
+        if service.ask or service.chat:
+            answers = talk(asked[0], service, tell)
+        else:
+            with progress_bar("Asking the language service") as progress:
+                for i, narrator in enumerate(asked):  # after the first failure the others would fail alike
+                    progress(i, len(asked), narrator.facts.picture)
+                    told[i] = narrator.narrate()
+    except ServiceError as error:
+        say(str(error))
+        note = f"The language service was asked, and this is the offline narrative: {error}"
+        offline = [replace(n, notes=(*n.notes, note)) if n is narratives[i] else n for i, n in enumerate(told)]
+        return Spoken(offline, answers, error)
+    return Spoken(told, answers)
+
+
+def talk(narrator: Narrator, service: Service, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Answer the questions of `--ask`, then those that a person types until an empty line; claims are shown as they come.
 
     Returns
     -------
@@ -117,25 +190,24 @@ def talk(narrator: Narrator, questions: Sequence[str] | None) -> list[dict[str, 
     Raises
     ------
     ServiceError
-        As the narrator's `ask`; on a terminal it is said, and the next question may be asked.
+        As the narrator's `ask`; to what a person types it is only said, and the next question may be asked.
     """
     done: list[dict[str, Any]] = []
 
     def answer(question: str) -> None:
-        out(f"? {question}")
-        worded = narrator.ask(question, lambda one: out(claim_line(one)))
-        if not done:  # limits are said once
-            for limit in worded.verified.added:
-                out(claim_line(limit))
-        show_worded(worded, claims=False)
-        done.append({"question": question, **worded.verified.as_dict(), "unanswered": worded.unanswered})
+        tell(f"? {question}")
+        narrative = narrator.ask(question, lambda one: tell(claim_line(one)))
+        for limit in narrative.verified.added if not done else ():  # limits are said once
+            tell(claim_line(limit))
+        for note in narrative.notes:
+            tell(f"  {note}")
+        done.append({"question": question, **narrative.verified.as_dict(), "notes": list(narrative.notes)})
 
-    for question in questions or ():
+    for question in service.ask or ():
         answer(question)
-    while questions is None:
+    while service.chat:
         say("Ask about this explanation; an empty line ends.")
-        question = sys.stdin.readline().strip()
-        if not question:
+        if not (question := sys.stdin.readline().strip()):
             break
         try:
             answer(question)

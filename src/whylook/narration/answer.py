@@ -10,7 +10,7 @@ from typing import Any
 
 from whylook.narration.claims import KINDS, Claim
 
-_MOST = 60  # claims that are read from one answer
+_MOST = 200  # claims that are read from one answer
 _TRIES = 200  # opening brackets that are tried
 _LONGEST = 1200  # characters of a claim; the longest true ones have a fifth of it
 _START = re.compile(r'"claims"\s*:\s*\[')

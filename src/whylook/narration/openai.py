@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whylook.narration.claims import Claim, Dropped, Verified
+from whylook.narration.narrative import Narrative
 from whylook.narration.request import Request, Turn
+from whylook.narration.template import template
 from whylook.narration.verify import verify
 
 if TYPE_CHECKING:
     from whylook.facts import Facts
+    from whylook.narration.answer import Answer
     from whylook.narration.client import Client
     from whylook.narration.pictures import Part
 
 _REMEMBERED = 6  # earlier questions that go along with a new one
+_EXAMPLES = 8  # sentences that go along to show how facts are told
 _UNSENT = ("value", "interval", "chance")  # unrounded: a claim may only use what is shown
-
-
-@dataclass(frozen=True)
-class Worded:
-    """What a service said, checked.
-
-    Parameters
-    ----------
-    verified : its claims.
-    unanswered : how many things it says the facts do not tell. Its words for them cannot be checked, and are not shown.
-    """
-
-    verified: Verified
-    unanswered: int = 0
 
 
 def request_of(facts: Facts, pictures: Sequence[Part] = ()) -> Request:
@@ -43,7 +32,10 @@ def request_of(facts: Facts, pictures: Sequence[Part] = ()) -> Request:
     table = facts.as_dict()
     rows = [{k: v for k, v in fact.items() if k not in _UNSENT and v != {}} for fact in table["facts"]]
     lines = ",\n".join(_ascii(row) for row in rows)
-    return Request(f'{{"titles": {_ascii(table["titles"])}, "facts": [\n{lines}\n]}}', tuple(pictures))
+    sure = template(facts)
+    examples = [claim.as_dict() for claim in sure[:: max(1, -(-len(sure) // _EXAMPLES))]]
+    head = f'"titles": {_ascii(table["titles"])}, "examples": {_ascii(examples)}'
+    return Request(f'{{{head}, "facts": [\n{lines}\n]}}', tuple(pictures))
 
 
 def _ascii(value: Any) -> str:
@@ -64,7 +56,12 @@ class Narrator:
         self.facts, self.request, self.client = facts, request, client
         self._earlier: tuple[Turn, ...] = ()
 
-    def narrate(self) -> Worded:
+    @property
+    def name(self) -> str:
+        """The model and where it is, as reports name it."""
+        return f"{self.client.settings.model} at {self.client.settings.url}"
+
+    def narrate(self) -> Narrative:
         """Return the story, every claim checked; required limits that it leaves out are added.
 
         Raises
@@ -73,9 +70,9 @@ class Narrator:
             If no answer can be had.
         """
         answer = self.client.answer(self.request)
-        return Worded(verify(answer.claims, self.facts), len(answer.not_assessable))
+        return self._narrative(verify(answer.claims, self.facts), answer)
 
-    def ask(self, question: str, show: Callable[[Claim | Dropped], None] = lambda _: None) -> Worded:
+    def ask(self, question: str, show: Callable[[Claim | Dropped], None] = lambda _: None) -> Narrative:
         """Answer a question; `show` is called with each claim once it is checked, while others are still coming.
 
         Raises
@@ -96,4 +93,12 @@ class Narrator:
         asked = Request(self.request.facts, self.request.pictures, question, self._earlier)
         answer = self.client.stream(asked, check)
         self._earlier = (*self._earlier, Turn(question, tuple(c.text for c in kept)))[-_REMEMBERED:]
-        return Worded(Verified(tuple(kept), tuple(dropped), verify(kept, self.facts).added), len(answer.not_assessable))
+        return self._narrative(Verified(tuple(kept), tuple(dropped), verify(kept, self.facts).added), answer)
+
+    def _narrative(self, verified: Verified, answer: Answer) -> Narrative:
+        """Count what is said not to be known: the words for it cannot be checked, and could say anything."""
+        notes = () if verified.kept else ("Nothing that the language model said holds against the facts.",)
+        if count := len(answer.not_assessable):
+            things = "one thing" if count == 1 else f"{count} things"
+            notes += (f"The language model names {things} that the facts do not tell; unchecked words are not shown.",)
+        return Narrative(self.name, self.facts, verified, notes)

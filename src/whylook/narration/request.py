@@ -20,8 +20,8 @@ hold word by word; so write plainly, and stay close to the facts' own words ("na
 Write claims of one short sentence each, in plain English, most important first:
 - cite in fact_ids the ids of all facts that the sentence uses, and of no others;
 - write numbers exactly as a fact's "text" does, with its unit, and say what they are of, as its "about" does;
-- write names of models, classes and regions as the facts do, between the quotation marks “ and ”, and methods by
-  their names or titles; name what a fact is about in the sentence that uses it;
+- the "examples" in the DATA block are sentences that hold: write names of models, methods and regions as they do, and
+  classes between the quotation marks “ and ”; name what a fact is about in the sentence that uses it;
 - observation: what facts say. interpretation: what they may mean together, with may, might or "is consistent with";
 - limits are added by the program: of kind limit is only the text of one limit fact, copied word for word;
 - "significant" only where a fact says so; no diagnosis, no cause, no proof, no advice, nothing about what a classifier
