@@ -87,8 +87,10 @@ class Narrator:
             found = verify([claim], self.facts)
             kept.extend(found.kept)
             dropped.extend(found.dropped)
-            for one in (*found.kept, *found.dropped):
-                show(one)
+            for held in found.kept:
+                show(held)
+            for failed in found.dropped:
+                show(failed)
 
         asked = Request(self.request.facts, self.request.pictures, question, self._earlier)
         answer = self.client.stream(asked, check)
@@ -97,7 +99,7 @@ class Narrator:
 
     def _narrative(self, verified: Verified, answer: Answer) -> Narrative:
         """Count what is said not to be known: the words for it cannot be checked, and could say anything."""
-        notes = () if verified.kept else ("Nothing that the language model said holds against the facts.",)
+        notes: tuple[str, ...] = () if verified.kept else ("Nothing that the language model said holds against the facts.",)
         if count := len(answer.not_assessable):
             things = "one thing" if count == 1 else f"{count} things"
             notes += (f"The language model names {things} that the facts do not tell; unchecked words are not shown.",)
