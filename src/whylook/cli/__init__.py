@@ -16,6 +16,7 @@ from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
 from whylook.cli.metrics import metrics
+from whylook.cli.narrate import narrate
 from whylook.errors import WhylookError
 
 app = App(
@@ -28,7 +29,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, audit, models, methods, metrics):
+for _command in (demo, explain, narrate, audit, models, methods, metrics):
     app.command(_command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -46,6 +47,8 @@ def explain(
     device: str = "auto",
     precision: Literal["bfloat16"] | None = None,
     json: Annotated[bool, Flag] = False,
+    narrate: Annotated[bool, Flag] = False,
+    mask: Annotated[list[str] | None, Many] = None,
     labels: Annotated[Path | None, Parameter(group=OWN)] = None,
     network: OwnNetwork = NONE,
 ) -> int:
@@ -85,11 +88,19 @@ def explain(
         bfloat16: methods that need only scores (rise, occlusion, …) run in it, faster and coarser.
     json : bool
         Print the content of result.json, and nothing else, on standard output.
+    narrate : bool
+        Say in checked sentences what the maps show: on the terminal, in the report, in narrative.json and narrative.md.
+    mask : list[str] | None
+        For --narrate: a region of the picture that the sentences may be about, as NAME=FILE or FILE: a picture of the
+        same size, white where the region is; may be repeated.
     labels : Path | None
         Names of the classes: a text file, one per line, or a JSON list.
     """
     own = network.given() | ({} if labels is None else {"labels": labels})
+    from whylook.cli.narrate import masks, prose
+    from whylook.narration import narrate as tell
     from whylook.report.bundle import check_folder, save
+    from whylook.report.section import Section
 
     problems: list[Problem] = []
     settings = parse_settings(setting or ())
@@ -97,6 +108,7 @@ def explain(
         METHODS[wanted].fill(settings.get(wanted, {}))
     check_seed(seed)
     check_folder(output)
+    regions = masks(mask, photos, narrate=narrate)
     pictures = read_pictures(photos, window, problems)
     if not pictures:
         return nothing(problems, json)
@@ -109,13 +121,18 @@ def explain(
     )  # fmt: skip
     if not explanations:
         return nothing(problems, json)
-    folder = save(explanations, output, problems=told(problems))
+    narratives = [tell(e, regions) for e in explanations] if narrate else []
+    sections = [Section(explanations=(e,), narrative=n) for e, n in zip_longest(explanations, narratives)]
+    folder = save(explanations, output, sections=sections, problems=told(problems), narratives=narratives)
     if json:
         document(json_format.loads((folder / "result.json").read_text("utf-8")))
     else:
         for explanation in explanations:
             show(explanation)
-        out(f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, result.json")
+        for narrative in narratives:
+            prose(narrative)
+        also = ", narrative.json, narrative.md" if narratives else ""
+        out(f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, result.json{also}")
     failures = sum(len(e.failures) for e in explanations)
     for e in explanations:
         for failed_model, failed_method, why in e.failures:

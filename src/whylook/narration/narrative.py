@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from whylook.narration.claims import Claim, Verified
 from whylook.narration.reading import plain_name
 
 if TYPE_CHECKING:
-    from whylook.facts.fact import Facts
+    from whylook.facts.fact import Fact, Facts
 
 SCHEMA = "whylook-narrative/1"
 ANSWERS, AGREEMENT, MISSING, LIMITS, OTHER = (
@@ -63,9 +63,8 @@ class Narrative:
         return f"Where the maps of {plain_name(model)} lie" if len(self.facts.models) > 1 else "Where the maps lie"
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of `narrative.json`: strict JSON, without the name of the picture."""
+        """One picture of `narrative.json`: strict JSON, without the name of the picture."""
         return {
-            "schema": SCHEMA,
             "narrator": self.narrator,
             **self.verified.as_dict(),
             "not_assessable": list(self.not_assessable),
@@ -75,7 +74,7 @@ class Narrative:
 
     def text(self) -> str:
         """Plain prose for a terminal."""
-        parts = [f"{self.facts.picture}, told by {self._who}"]
+        parts = [f"{self.facts.picture}, told by {self.by}"]
         for heading, claims in self.paragraphs.items():
             parts.append(heading + "\n" + " ".join(c.text for c in claims))
         if self.verified.dropped:
@@ -87,8 +86,19 @@ class Narrative:
             )
         return "\n\n".join([*parts, *self.notes])
 
+    @staticmethod
+    def told(fact: Fact) -> str:
+        """A fact in one line, for a footnote."""
+        about = f"{fact.about[0].upper()}{fact.about[1:]}"
+        if fact.name == "limit":
+            return f"{about}."
+        chance = f"; its share of the area: {fact.chance_text}" if fact.name == "share" else ""
+        n = f"; n = {fact.n} cells" if fact.n is not None else ""
+        return f"{about}: {fact.text.rstrip('.')}{chance}{n}."
+
     @property
-    def _who(self) -> str:
+    def by(self) -> str:
+        """Who told it, in words."""
         return "whylook's template" if self.narrator == "template" else self.narrator
 
     def markdown(self) -> str:
@@ -96,7 +106,7 @@ class Narrative:
         lines = [
             f"# {escape(self.facts.picture or 'Narrative')}",
             "",
-            f"Told by {escape(self._who)}; every sentence checked.",
+            f"Told by {escape(self.by)}; every sentence checked.",
         ]
         cited: dict[str, int] = {}
         for heading, claims in self.paragraphs.items():
@@ -115,9 +125,13 @@ class Narrative:
         lines += ["", *(f"{escape(n)}" for n in self.notes)]
         for i, number in cited.items():
             f = self.facts[i]
-            chance = f"; by area alone {f.chance_text}" if f.chance_text and f.name == "share" else ""
-            lines.append(f"[^{number}]: `{i}` {escape(f.about)}: {escape(f.text)}{chance}.")
+            lines.append(f"[^{number}]: `{i}` {escape(self.told(f))}")
         return "\n".join(lines).rstrip() + "\n"
+
+
+def document(narratives: Sequence[Narrative]) -> dict[str, Any]:
+    """Return the content of `narrative.json`."""
+    return {"schema": SCHEMA, "pictures": [n.as_dict() for n in narratives]}
 
 
 def escape(text: str) -> str:

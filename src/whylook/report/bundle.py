@@ -17,14 +17,17 @@ import numpy as np
 
 from whylook.draw import figure
 from whylook.errors import WhylookError
+from whylook.narration.narrative import document
 from whylook.report.manifest import keys, manifest, to_json
 from whylook.report.page import page
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
+    from whylook.narration.narrative import Narrative
     from whylook.report.section import Section
 
 RESULT = "result.json"
+NARRATIVE = ("narrative.json", "narrative.md")
 _FIGURE = re.compile(r"figure(-\d+)?\.png")
 
 
@@ -35,6 +38,7 @@ def save(
     sections: Sequence[Section] | None = None,
     title: str | None = None,
     problems: Sequence[tuple[str, str]] = (),
+    narratives: Sequence[Narrative] = (),
 ) -> Path:
     """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
 
@@ -49,6 +53,7 @@ def save(
     title : of the page.
     problems : (what, reason) of each picture that could not be read and each model that could not be loaded, for the
         `failures` of `result.json`.
+    narratives : one per explanation, for `narrative.json` and `narrative.md`; the page shows those of its sections.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def save(
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
-    stale = _earlier_figures(place) - set(figures)
+    stale = _earlier(place) - set(figures)
     make_folder(place, RESULT)
     try:
         for name in stale:
@@ -78,8 +83,17 @@ def save(
         for m, key in zip(explanation.maps, names, strict=True)
     }
     _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems)))
+    if narratives:
+        save_narratives(narratives, place)
+    named = NARRATIVE[0] if narratives else None
+    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
+
+
+def save_narratives(narratives: Sequence[Narrative], folder: Path) -> None:
+    """Write `narrative.json` and `narrative.md` into a folder that is there."""
+    write_text(folder / NARRATIVE[1], "\n".join(n.markdown() for n in narratives))
+    write_text(folder / NARRATIVE[0], to_json(document(narratives)))
 
 
 def make_folder(place: Path, result: str) -> None:
@@ -97,12 +111,13 @@ def make_folder(place: Path, result: str) -> None:
         raise _told(place, error) from error
 
 
-def _earlier_figures(place: Path) -> set[str]:
-    """Figures that an earlier run says it wrote; what only looks like one may be somebody's own."""
+def _earlier(place: Path) -> set[str]:
+    """Figures and narratives that an earlier run says it wrote; what only looks like one may be somebody's own."""
     try:
-        images = json.loads((place / RESULT).read_text("utf-8"))["images"]
-        return {i["figure"] for i in images if _FIGURE.fullmatch(i["figure"])}
-    except (OSError, ValueError, LookupError, TypeError):
+        record = json.loads((place / RESULT).read_text("utf-8"))
+        told = set(NARRATIVE) if record.get("narrative") == NARRATIVE[0] else set()
+        return told | {i["figure"] for i in record["images"] if _FIGURE.fullmatch(i["figure"])}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
 
 

@@ -79,7 +79,11 @@ def keys(explanations: Sequence[Explanation]) -> list[list[str]]:
 
 
 def manifest(
-    explanations: Sequence[Explanation], figures: Sequence[str] = (), *, problems: Sequence[tuple[str, str]] = ()
+    explanations: Sequence[Explanation],
+    figures: Sequence[str] = (),
+    *,
+    problems: Sequence[tuple[str, str]] = (),
+    narrative: str | None = None,
 ) -> dict[str, Any]:
     """Return the content of `result.json`.
 
@@ -90,6 +94,7 @@ def manifest(
     explanations : what was made.
     figures : file names of the figures, one per explanation, where there are any.
     problems : (what, reason) of each picture or model that is not in `explanations`, for `failures`.
+    narrative : file name of the narratives, where there are any.
     """
     models: list[dict[str, Any]] = []
     images, predictions, maps, failures = [], [], [], []
@@ -132,7 +137,7 @@ def manifest(
         "predictions": predictions,
         "maps": maps,
         "failures": failures,
-    }
+    } | ({} if narrative is None else {"narrative": narrative})
 
 
 def _failure(

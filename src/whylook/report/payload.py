@@ -19,6 +19,7 @@ from whylook.report.section import Section, Table, sections_of
 if TYPE_CHECKING:
     from whylook.explanation import Explanation, Map
     from whylook.image import Image
+    from whylook.narration.narrative import Narrative
 
 SCHEMA = "whylook-view/1"
 _LONG_SIDE = 1600
@@ -67,6 +68,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
                 "title": section.title,
                 "text": list(section.text),
                 "table": _table(section.table),
+                "narrative": _narrative(section.narrative),
                 "explanations": [_explanation(e, place[(e.image.sha256, e.image.name)]) for e in section.explanations],
             }
             for section in sections
@@ -144,6 +146,23 @@ def _table(table: Table | None) -> dict[str, Any] | None:
         "columns": list(table.columns),
         "rows": [[words.plain(cell) for cell in row] for row in table.rows],
         "note": table.note,
+    }
+
+
+def _narrative(narrative: Narrative | None) -> dict[str, Any] | None:
+    if narrative is None:
+        return None
+    facts = {i: narrative.facts[i] for c in narrative.verified.claims for i in c.fact_ids}
+    return {
+        "by": narrative.by,
+        "paragraphs": [
+            {"heading": heading, "claims": [c.as_dict() for c in claims]}
+            for heading, claims in narrative.paragraphs.items()
+        ],
+        "dropped": [d.as_dict() for d in narrative.verified.dropped],
+        "not_assessable": list(narrative.not_assessable),
+        "notes": list(narrative.notes),
+        "facts": {i: narrative.told(f) for i, f in facts.items()},
     }
 
 

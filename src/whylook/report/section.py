@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
+    from whylook.narration.narrative import Narrative
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class Section:
     text : paragraphs of plain text.
     table : shown below the text, or None.
     explanations : shown below the table.
+    narrative : checked sentences and the facts behind them, shown below the explanations, or None.
     """
 
     title: str = ""
     text: tuple[str, ...] = ()
     table: Table | None = None
     explanations: tuple[Explanation, ...] = ()
+    narrative: Narrative | None = None
 
 
 def sections_of(what: Iterable[Explanation | Section]) -> tuple[Section, ...]:

@@ -827,7 +827,46 @@ class App {
       }
       node.append(this.explanation(explanation, picture, views.get(key), section.title ? "h3" : "h2"));
     }
+    if (section.narrative) node.append(this.narrative(section.narrative, section.title ? "h3" : "h2"));
     return node;
+  }
+
+  // Sentences; behind each, the numbers of the facts that it rests on, which are listed below and told on hover.
+  narrative({ by, paragraphs, dropped, not_assessable, notes, facts }, headingTag) {
+    this.narratives = (this.narratives ?? 0) + 1;
+    const ids = Object.keys(facts);
+    const anchor = (id) => `fact-${this.narratives}-${ids.indexOf(id) + 1}`;
+    const mark = (id) => {
+      const number = ids.indexOf(id) + 1;
+      return el("a", { class: "fact", href: `#${anchor(id)}`, title: facts[id], "aria-label": `Fact ${number}`, onclick: () => (list.open = true) }, number);
+    };
+    const sentence = (claim) => [
+      el("span", { class: `claim ${claim.kind}`, title: claim.kind === "interpretation" ? "An interpretation, not a measurement" : null }, claim.text),
+      el("sup", {}, claim.fact_ids.map(mark)),
+      " ",
+    ];
+    const list = el(
+      "details",
+      { class: "facts" },
+      el("summary", {}, `The ${ids.length} facts behind these sentences`),
+      el("ol", {}, ids.map((id) => el("li", { id: anchor(id), dir: "auto" }, facts[id]))),
+    );
+    const headed = (title, open, rows) => rows.length > 0 && el("details", { class: "dropped", open }, el("summary", {}, title), el("ul", {}, rows));
+    return el(
+      "div",
+      { class: "narrative" },
+      el(headingTag, {}, "In words"),
+      el("p", { class: "by" }, `Told by ${by}; every sentence was checked against the facts. Interpretations are in italics.`),
+      paragraphs.map(({ heading, claims }) => [el("h4", {}, isolate(heading)), el("p", { class: "prose", dir: "auto" }, claims.map(sentence))]),
+      notes.map((note) => el("p", { class: "by", dir: "auto" }, note)),
+      headed(
+        `Dropped: ${dropped.length} that did not pass the check`,
+        true,
+        dropped.map((claim) => el("li", { dir: "auto" }, el("s", {}, claim.text), " ", el("span", { class: "why" }, claim.reason))),
+      ),
+      headed("Not assessable, in the narrator's own words (not checked)", false, not_assessable.map((text) => el("li", { dir: "auto" }, text))),
+      list,
+    );
   }
 
   table({ columns, rows, note }) {
