@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
@@ -94,6 +95,10 @@ class Service:
         return settings(self.llm_url, self.llm_model, self.llm_timeout)
 
 
+NO_SERVICE = Service()
+ANSWERS = "answers.json"
+
+
 @dataclass(frozen=True)
 class Shown:
     """One picture that is told about; without `image`, no pictures of it are sent."""
@@ -151,7 +156,12 @@ class Spoken:
 
 
 def speak(
-    pictures: Sequence[Shown], narratives: Sequence[Narrative], service: Service, tell: Callable[[str], None] = out
+    pictures: Sequence[Shown],
+    narratives: Sequence[Narrative],
+    service: Service,
+    folder: Path,
+    *,
+    tell: Callable[[str], None] = out,
 ) -> Spoken:
     """Have a service tell the story of each picture, or answer the questions; what fails is said, nothing is lost.
 
@@ -160,13 +170,18 @@ def speak(
     pictures : what to tell of.
     narratives : the offline ones, which stay where the service gives none.
     service : which, and what it is asked.
+    folder : where answers to questions are kept, in `answers.json`.
     tell : shows a line of an answer as it comes.
     """
-    told, answers = list(narratives), []
+    from whylook.report.bundle import write_text
+    from whylook.report.manifest import to_json
+
+    told = list(narratives)
+    answers: list[dict[str, Any]] = []
     try:
         asked = narrators(pictures, service)
         if service.ask or service.chat:
-            answers = talk(asked[0], service, tell)
+            talk(asked[0], service, tell, answers)
         else:
             with progress_bar("Asking the language service") as progress:
                 for i, narrator in enumerate(asked):  # after the first failure the others would fail alike
@@ -177,22 +192,22 @@ def speak(
         note = f"The language service was asked, and this is the offline narrative: {error}"
         offline = [replace(n, notes=(*n.notes, note)) if n is narratives[i] else n for i, n in enumerate(told)]
         return Spoken(offline, answers, error)
+    finally:
+        if answers:
+            write_text(folder / ANSWERS, to_json(answers))
     return Spoken(told, answers)
 
 
-def talk(narrator: Narrator, service: Service, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+def talk(narrator: Narrator, service: Service, tell: Callable[[str], None], done: list[dict[str, Any]]) -> None:
     """Answer the questions of `--ask`, then those that a person types until an empty line; claims are shown as they come.
 
-    Returns
-    -------
-    Question, claims, what was dropped and why, per question.
+    Question, claims, and what was dropped and why go to the end of `done`, one question after the other.
 
     Raises
     ------
     ServiceError
         As the narrator's `ask`; to what a person types it is only said, and the next question may be asked.
     """
-    done: list[dict[str, Any]] = []
 
     def answer(question: str) -> None:
         tell(f"? {question}")
@@ -213,4 +228,3 @@ def talk(narrator: Narrator, service: Service, tell: Callable[[str], None]) -> l
             answer(question)
         except ServiceError as error:
             say(str(error))
-    return done

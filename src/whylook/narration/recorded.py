@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whylook.errors import ImageError
 from whylook.explanation import Map
 from whylook.geometry import Geometry
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from whylook.image import Image
 
 
-def picture(source: str | None, sha256: str, window: tuple[float, float] | None = None) -> Image | None:
-    """Return the picture that a folder was made from, or None where its file is gone or has changed since."""
+def picture(folder: Path, number: int) -> Image | None:
+    """Return the picture that a folder's maps are of, or None where its file is gone or has changed since."""
     from whylook.image import load_image
 
-    if not source or not Path(source).is_file():
-        return None
     try:
-        found = load_image(source, window=window)
-    except ImageError:
+        record = json.loads((folder / "result.json").read_text("utf-8"))["images"][number]
+        window = record["window"]
+        found = load_image(record["source"], window=tuple(window) if window else None)
+    except (OSError, ValueError, LookupError, TypeError):  # a picture that cannot be read is a ValueError, too
         return None
-    return found if found.sha256 == sha256 else None
+    return found if found.sha256 == record["sha256"] else None
 
 
 def maps(evidence: Evidence) -> list[Map]:
