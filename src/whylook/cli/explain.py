@@ -110,7 +110,7 @@ def explain(
         METHODS[wanted].fill(settings.get(wanted, {}))
     check_seed(seed)
     check_folder(output)
-    service.check(len(photos))
+    service.check(len(photos), mask)
     narrate = narrate or service.wanted
     regions = masks(mask, photos, narrate=narrate)
     pictures = read_pictures(photos, window, problems)

@@ -41,7 +41,7 @@ class Service:
     llm_url : str | None
         Base address of an OpenAI-compatible server (Ollama, vLLM, LM Studio, llama.cpp), as http://localhost:11434/v1.
     llm_timeout : float
-        Seconds that one try may take; there are two at most.
+        Seconds to wait for an answer, or for the next piece of it; there are two tries at most.
     llm_images : str
         Pictures that are sent: none, the overlay of each map, or all: also the picture itself.
     ask : list[str] | None
@@ -66,14 +66,19 @@ class Service:
         """Whether a service is to be asked at all."""
         return self.llm is not None
 
-    def check(self, pictures: int) -> None:
+    def check(self, pictures: int, masks: Sequence[str] | None = None) -> None:
         """Refuse what cannot be, before any work is done.
+
+        Parameters
+        ----------
+        pictures : how many are told about.
+        masks : what `--mask` was given.
 
         Raises
         ------
         UsageError
-            If an option of the service is given without it, questions are to be about several pictures, or there is no
-            terminal to ask on.
+            If an option of the service is given without it, questions are to be about several pictures, there is no
+            terminal to ask on, or a region would be sent under the name of its file.
         """
         given = {"--llm-url": self.llm_url, "--llm-model": self.llm_model, "--ask": self.ask, "--chat": self.chat}
         if not self.wanted:
@@ -85,6 +90,10 @@ class Service:
             raise UsageError("--ask and --chat are about one picture; give one with them.")
         if self.chat and not sys.stdin.isatty():
             raise UsageError("--chat needs a terminal to ask on; ask with --ask instead.")
+        if unnamed := [m for m in masks or () if "=" not in m]:
+            raise UsageError(
+                f"--mask {unnamed[0]}: with --llm a region needs a name, NAME=FILE; that of the file would be sent."
+            )
         with suppress(ServiceError):  # a missing key is no reason not to make maps
             self.settings()
 
@@ -123,6 +132,8 @@ def narrators(pictures: Sequence[Shown], service: Service) -> list[Narrator]:
     from whylook.narration.pictures import pictures as parts
 
     settings, which = service.settings(), service.llm_images
+    if which != "none" and any(p.image is None for p in pictures):
+        say("The file of a picture is gone, or has changed since its maps were made: no picture of it would be sent.")
     requests = [request_of(p.facts, () if p.image is None else parts(p.image, p.maps, which)) for p in pictures]
     missing = sum(left_out(p.maps, which) for p in pictures if p.image is not None)
     client = Client(settings)
@@ -181,6 +192,8 @@ def speak(
     try:
         asked = narrators(pictures, service)
         if service.ask or service.chat:
+            if service.chat:  # what there is to ask about
+                say(told[0].text())
             talk(asked[0], service, tell, answers)
         else:
             with progress_bar("Asking the language service") as progress:

@@ -48,7 +48,7 @@ def _about() -> None:
     first, _, rest = lines.partition("\n")
     rest = rest.replace(
         "    Pictures: JPEG, PNG, WebP, TIFF, BMP or GIF.",
-        "    Pictures, or a folder that whylook explain wrote (then only --mask, --output and --json).",
+        "    Pictures, or a folder that whylook explain wrote (then only --mask, --output, --json and the service).",
     )
     start = rest.index("narrate : bool")
     rest = rest[:start] + rest[rest.index("mask : list") :].replace("For --narrate: a", "A")
@@ -75,7 +75,7 @@ def _saved(
     place = output or folder
     check_folder(place)
     kept = of_folder(folder)
-    service.check(len(kept))
+    service.check(len(kept), mask)
     regions = masks(mask, [e.picture for e in kept], narrate=True)
     narratives = [tell(e, regions) for e in kept]
     place.mkdir(parents=True, exist_ok=True)

@@ -81,5 +81,5 @@ def _said(error: Any, settings: Settings) -> str:
 
 
 def _sentence(text: str, settings: Settings) -> str:
-    line = settings.scrubbed(" ".join("".join(c if c.isprintable() else " " for c in text).split())[:300])
+    line = settings.scrubbed(text)
     return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -34,10 +34,10 @@ def described(requests: Sequence[Request], settings: Settings, *, left_out: int 
     for number, request in enumerate(requests, 1):
         which = f" of picture {number}" if len(requests) > 1 else ""
         lines.append(
-            f"  facts{which}: {len(request.facts.encode()):,} bytes of JSON (names of models, classes, methods; numbers)"
+            f"  facts{which}: {len(request.facts.encode()):,} bytes of JSON (names of models, classes, methods, regions; numbers)"
         )
         lines += [
-            f"  picture    {p.caption}: {p.size[0]} × {p.size[1]} pixels, {len(p.data):,} bytes"
+            f"  picture    {_printable(p.caption)}: {p.size[0]} × {p.size[1]} pixels, {len(p.data):,} bytes"
             for p in request.pictures
         ]
         total += len(json.dumps(request.for_responses(schema=True)))
@@ -45,11 +45,16 @@ def described(requests: Sequence[Request], settings: Settings, *, left_out: int 
         lines.append(f"  not        {left_out} further overlays, which are too many for one request")
     lines += [
         f"  in all     {total:,} bytes with instructions and encoding, and the questions you ask later",
-        "  never      file names, paths, EXIF and other metadata, networks, raw maps",
+        "  never      the picture's file name, path, EXIF and other metadata; networks; raw maps",
     ]
     if any(request.pictures for request in requests):
         lines.append("  mind       writing burned into a picture, such as a name, is part of its pixels and goes along")
     return lines
+
+
+def _printable(text: str) -> str:
+    """A caption without what could rewrite the list: labels are anybody's text."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def agree(

@@ -59,7 +59,7 @@ class Narrator:
     @property
     def name(self) -> str:
         """The model and where it is, as reports name it."""
-        return f"{self.client.settings.model} at {self.client.settings.url}"
+        return f"{self.client.settings.model} at {self.client.settings.host}"
 
     def narrate(self) -> Narrative:
         """Return the story, every claim checked; required limits that it leaves out are added.

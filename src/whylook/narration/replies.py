@@ -23,7 +23,7 @@ def of_responses(reply: Any, settings: Settings) -> str:
         raise failed(_get(_get(reply, "error"), "message"), settings)
     if not isinstance(output, list):
         raise no_reply(reply, settings)
-    parts = [p for item in output if _get(item, "type") == "message" for p in _get(item, "content") or ()]
+    parts = [p for item in output if _get(item, "type") == "message" for p in _list(_get(item, "content"))]
     if any(_get(p, "type") == "refusal" for p in parts):
         raise declined(settings)
     if _get(reply, "status") == "incomplete":
@@ -40,7 +40,10 @@ def of_chat(reply: Any, settings: Settings) -> str:
     if _get(message, "refusal"):
         raise declined(settings)
     _check_end(_get(choices[0], "finish_reason"), settings)
-    return str(_get(message, "content") or "")
+    content = _get(message, "content")
+    if isinstance(content, list):  # some servers give a message in parts
+        content = "".join(str(_get(p, "text") or "") for p in content)
+    return str(content or "")
 
 
 def of_text(body: str, settings: Settings) -> str:
@@ -72,7 +75,7 @@ def pieces_of_chat(chunks: Iterable[Any], settings: Settings) -> Iterator[str]:
     """Yield the pieces of text in a stream of /chat/completions; raises like `of_responses`."""
     reason = None
     for chunk in chunks:
-        for choice in (_get(chunk, "choices") or ())[:1]:
+        for choice in _list(_get(chunk, "choices"))[:1]:
             delta = _get(choice, "delta")
             if _get(delta, "refusal"):
                 raise declined(settings)
@@ -86,6 +89,10 @@ def pieces_of_chat(chunks: Iterable[Any], settings: Settings) -> Iterator[str]:
 def _check_end(reason: Any, settings: Settings) -> None:
     if reason in ("length", "content_filter"):
         raise ended(reason, settings)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _get(value: Any, name: str) -> Any:
@@ -114,7 +121,7 @@ def broken(settings: Settings) -> ServiceError:
 
 def failed(message: Any, settings: Settings) -> ServiceError:
     """The service says that it failed."""
-    said = settings.scrubbed(" ".join(str(message or "without a reason").split())[:300])
+    said = settings.scrubbed(str(message or "without a reason"))
     return ServiceError(f"The language service failed: {said.rstrip('.')}. Try again later.")
 
 

@@ -13,6 +13,7 @@ from whylook.errors import ServiceError, UsageError
 OPENAI = "https://api.openai.com/v1"
 MODEL = "gpt-5.4-mini"  # of OpenAI's own address only; --llm-model and WHYLOOK_LLM_MODEL name another
 TIMEOUT = 120.0
+_LONGEST = 300  # characters of a service's complaint that are repeated
 _KEY = re.compile(r"[\x21-\x7e]+")
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk|sess|org|proj)-[\w*.\-]{6,}")
 
@@ -25,7 +26,7 @@ class Settings:
     ----------
     url : base address, without user name, password, query or trailing slash.
     model : what the service calls it.
-    timeout : seconds that one try may take; there are two at most.
+    timeout : seconds to wait for an answer, or for the next piece of it.
     key : never shown: not part of the text of this object.
     """
 
@@ -51,11 +52,17 @@ class Settings:
         """Whether nobody on the way can read along."""
         return self.url.startswith("https:")
 
+    @property
+    def host(self) -> str:
+        """The machine that the address names."""
+        return urlsplit(self.url).netloc
+
     def scrubbed(self, text: str) -> str:
-        """Return a text without the key, and without anything that looks like one."""
+        """Return a service's own words as one short printable line, without the key or anything that looks like one."""
         if self.key:
             text = text.replace(self.key, "[key]")
-        return _LOOKS_LIKE_A_KEY.sub("[key]", text)
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return _LOOKS_LIKE_A_KEY.sub("[key]", line)[:_LONGEST]
 
 
 def settings(
