@@ -336,7 +336,8 @@ def test_an_error_nobody_expected_is_a_sentence_too(
 def test_help_and_lists_import_no_torch() -> None:
     code = (
         "import sys\nfrom whylook.cli import run\n"
-        "for a in (['--help'], ['explain', '--help'], ['methods'], ['models'], ['--version']): assert run(a) == 0, a\n"
+        "for a in (['--help'], ['explain', '--help'], ['compare', '--help'], ['methods'], ['models'], ['--version']):\n"
+        "    assert run(a) == 0, a\n"
         "assert not {'torch', 'timm', 'torchvision', 'matplotlib'} & set(sys.modules), 'heavy import'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)

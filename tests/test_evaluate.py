@@ -127,3 +127,20 @@ def test_a_mask_that_does_not_fit_is_refused(explained: Explanation) -> None:
         evaluate(explained, ["mass"], mask=np.ones((5, 5), bool))
     with pytest.raises(UsageError, match="did you mean mass"):
         evaluate(explained, ["masss"])
+
+
+def test_a_map_of_one_class_against_another_is_measured_by_both() -> None:
+    model = load_model("phantom:resnet")
+    film = load_image(dataset("independent", 1)[0].pixels)
+    made = explain(film, model, "hirescam", 0, against=2)
+    with cases(made) as (case,):
+        logits = made.predictions[model.name].logits.astype(np.float64)
+        assert case.perturbed.clean("margin") == pytest.approx(logits[0] - logits[2], rel=1e-5)
+        assert case.perturbed.clean("logit") == pytest.approx(logits[0] - logits[2], rel=1e-5)
+
+
+def test_a_map_in_bfloat16_is_made_again_in_it() -> None:
+    film = load_image(dataset("independent", 1)[0].pixels)
+    made = explain(film, "phantom:resnet", "occlusion", precision="bfloat16")
+    with cases(made) as (case,):
+        assert case.remake() == pytest.approx(entire(made.maps[0].values.astype(np.float64), made.maps[0].geometry))

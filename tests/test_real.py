@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 import whylook
 from whylook import explain, load_image, load_model
@@ -83,3 +84,23 @@ def test_rules_find_the_animal_on_both_networks(method: str, real: Path) -> None
         size = replace(m, values=np.abs(m.values))
         assert enrichment(size, box) > 2
         assert enrichment(size, box, mirrored=True) < 0.5
+
+
+def test_two_photos_do_not_tell_two_networks_apart(real: Path, tmp_path: Path) -> None:
+    rows = ["file,label"]
+    for photo in ("brown_bear", "zebra"):
+        image = load_image(real / "photos" / f"{photo}.jpg")
+        left, top, right, bottom = BOXES[photo]
+        box = np.zeros((image.height, image.width), np.uint8)
+        box[
+            int(top * image.height) : int(bottom * image.height), int(left * image.width) : int(right * image.width)
+        ] = 255
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Pillow.fromarray(box).save(tmp_path / "masks" / f"{photo}.png")
+        (tmp_path / f"{photo}.jpg").symlink_to(real / "photos" / f"{photo}.jpg")
+        rows.append(f"{photo}.jpg,{EXPECTED[photo]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    made = whylook.compare(tmp_path, [network(name, real) for name in NETWORKS], "grad-cam")
+    assert [e.value for e in made.accuracy.values()] == [1, 1]
+    assert {f.verdict.kind for f in made.findings} == {"not assessable"}
+    assert all(v.estimate.value > 1 for v in made.levels if v.metric == "enrichment")

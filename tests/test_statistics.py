@@ -19,7 +19,10 @@ from whylook.statistics import (
     mean_interval,
     needed_n,
     paired_rates,
+    rate,
     sign_flip,
+    sign_flips,
+    spread,
     t_quantile,
     verdict,
     wilson,
@@ -174,11 +177,11 @@ def test_wilson_is_the_score_interval() -> None:
 
 def test_wilson_and_paired_rates_cover_on_average() -> None:
     covered = []
-    for rate in np.linspace(0.05, 0.95, 19):
+    for share in np.linspace(0.05, 0.95, 19):
         for hits in range(41):
             estimate = wilson(hits, 40)
-            weight = math.comb(40, hits) * rate**hits * (1 - rate) ** (40 - hits)
-            covered.append((estimate.low <= rate <= estimate.high) * weight)
+            weight = math.comb(40, hits) * share**hits * (1 - share) ** (40 - hits)
+            covered.append((estimate.low <= share <= estimate.high) * weight)
     assert sum(covered) / 19 == pytest.approx(0.95, abs=0.01)
     rng, inside = np.random.default_rng(0), []
     for more, less in itertools.product((0.02, 0.1, 0.3), repeat=2):
@@ -262,3 +265,61 @@ def test_hits_of_several_pictures_per_patient_are_compared_by_patient() -> None:
     assert compare(a, b, patient, hits=True).difference.kind == "t"
     assert compare(a, b, patient, hits=True).p == 1.0  # one patient differs: one toss of a coin
     assert compare(a, b, range(6), hits=True).difference.kind == "Bonett-Price"
+
+
+def test_many_sign_flips_at_once_are_what_they_are_alone() -> None:
+    rng = np.random.default_rng(2)
+    tests = [rng.normal(0.3, 1, n) for n in (5, 40, 40, 12, 13)] + [np.zeros(30), np.r_[np.zeros(9), 1.0]]
+    assert sign_flips(tests, resamples=999) == [sign_flip(t, resamples=999) for t in tests]
+
+
+def test_a_rate_without_groups_is_wilsons() -> None:
+    hits = [1, 1, 0, 1, 0, np.nan]
+    assert rate(hits) == wilson(3, 5)
+    assert rate(hits, list("abcdef")) == wilson(3, 5)
+
+
+def test_a_rate_of_groups_that_are_all_alike_counts_groups() -> None:
+    hits, patients = np.repeat([1, 1, 0, 1], 5), np.repeat(list("abcd"), 5)
+    found, few = rate(hits, patients), wilson(3, 4)
+    assert (found.value, found.units, found.n) == (0.75, 4, 20)
+    # the spread of four units is estimated from three degrees of freedom: 4 / 3 of the variance
+    assert found.high - found.low == pytest.approx(few.high - few.low, rel=0.15)
+    assert found.high - found.low > few.high - few.low
+    always = rate(np.ones(20), patients)
+    assert (always.low, always.high) == pytest.approx((wilson(4, 4).low, 1))
+
+
+def test_a_rate_of_groups_covers() -> None:
+    rng, inside, runs = np.random.default_rng(0), 0, 800
+    patients = np.repeat(np.arange(40), 4)
+    for _ in range(runs):
+        own = rng.beta(4, 1, 40)  # each patient's own rate, .8 on average
+        found = rate(rng.random(160) < own[patients], patients)
+        inside += found.low <= 0.8 <= found.high
+    assert inside / runs == pytest.approx(0.945, abs=0.025)
+
+
+def test_spread_is_the_standard_deviation_of_units() -> None:
+    values = np.random.default_rng(4).normal(size=15)
+    assert spread(values) == pytest.approx(np.std(values, ddof=1))
+    assert spread(np.repeat(values, 3), np.repeat(np.arange(15), 3)) == pytest.approx(np.std(values, ddof=1))
+    assert math.isnan(spread([1.0]))
+
+
+@pytest.mark.parametrize("comparisons", [1, 20, 500])
+def test_the_needed_number_goes_on_smoothly_where_it_is_told_otherwise(comparisons: int) -> None:
+    effects = np.geomspace(0.5, 0.1, 60)
+    found = [needed_n(e, 1.0, comparisons=comparisons) for e in effects]
+    ratios = np.array(found[1:]) / found[:-1]
+    step = (effects[0] / effects[1]) ** 2
+    assert (ratios >= 1).all()
+    assert (ratios <= step + 2.5 / np.array(found[:-1])).all()
+
+
+def test_a_verdict_says_of_how_many_families_its_methods_are() -> None:
+    rng = np.random.default_rng(5)
+    low, high = rng.normal(size=40), rng.normal(4, 1, 40)
+    made = adjusted([compare(high, low)] * 3)
+    assert verdict("A", "B", made, families=2).words.endswith("same sign in 2 of 2 method families)")
+    assert verdict("A", "B", made, families=0).words == "A higher than B (interval excludes 0, Holm p < .05)"

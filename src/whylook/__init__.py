@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from whylook.attribution import attribute as attribute
     from whylook.auditing.audit import Audit as Audit
     from whylook.auditing.audit import audit as audit
+    from whylook.comparison.run import Comparison as Comparison
+    from whylook.comparison.run import compare as compare
     from whylook.errors import ImageError as ImageError
     from whylook.errors import ModelError as ModelError
     from whylook.errors import Unsupported as Unsupported
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from whylook.models.model import Model as Model
     from whylook.narration import narrate as narrate
     from whylook.preprocess import Preprocess as Preprocess
+    from whylook.trustcard import TrustCard as TrustCard
+    from whylook.trustcard import trust as trust
 
 try:
     __version__ = version("whylook")
@@ -33,11 +37,13 @@ except PackageNotFoundError:  # a source tree that was never installed
 _HOME = {
     "attribute": "attribution",
     "audit": "auditing.audit",
+    "compare": "comparison.run",
     "explain": "explainer",
     "load_image": "image",
     "narrate": "narration",
     "load_model": "models",
     "Audit": "auditing.audit",
+    "Comparison": "comparison.run",
     "Explanation": "explanation",
     "Image": "image",
     "ImageError": "errors",
@@ -46,6 +52,8 @@ _HOME = {
     "ModelError": "errors",
     "Preprocess": "preprocess",
     "Target": "explanation",
+    "TrustCard": "trustcard",
+    "trust": "trustcard",
     "Unsupported": "errors",
     "UsageError": "errors",
     "WhylookError": "errors",

@@ -82,7 +82,7 @@ def evaluate(
     results = []
     with cases(explanation, mask=mask, seed=seed, progress=progress) as given:
         for shown, case in zip(explanation.maps, given, strict=True):
-            strangers = {name: scores(c) for name, c in _dummies(case)} if with_dummies else {}
+            strangers = {name: scores(c) for name, c in dummy_cases(case)} if with_dummies else {}
             lost = None if case.region is None else case.region.lost
             results.append(Evaluation(shown, scores(case), strangers, lost))
     return results
@@ -113,7 +113,9 @@ def cases(
                 Case(
                     values=entire(np.asarray(shown.values, np.float64), shown.geometry),
                     region=None if mask is None else Region.of(mask, shown.geometry),
-                    perturbed=Perturbed(boards[shown.model], shown.target.index, softmax=softmax),
+                    perturbed=Perturbed(
+                        boards[shown.model], shown.target.index, softmax=softmax, against=shown.target.against
+                    ),
                     remake=_remake(explanation, shown, x),
                     seed=seed,
                     picture=fingerprint(x.detach().cpu().numpy()),
@@ -126,14 +128,16 @@ def _remake(explanation: Explanation, shown: Map, x: Any) -> Remake:
     model, target = explanation.models[shown.model], shown.target
     method = METHODS[shown.method]
     layers = shown.layer.split(", ") if shown.layer and method.needs.layer else None
-    request = Request(method, shown.parameters, layers[0] if layers and len(layers) == 1 else layers)
+    parameters = dict(shown.parameters)
+    precision = parameters.pop("precision", None)  # the map's record lists it among them
+    request = Request(method, parameters, layers[0] if layers and len(layers) == 1 else layers, precision)
     seed = int(explanation.provenance.get("seed", 0))
     score = Explained(target.score, target.against, softmax=model.head == "softmax")  # type: ignore[arg-type]
     classes = len(explanation.predictions[shown.model].logits)
     return Remake.by(prepared(request, model, x, seed), model.network, x, target.index, classes, score, seed)
 
 
-def _dummies(case: Case) -> Iterator[tuple[str, Case]]:
+def dummy_cases(case: Case) -> Iterator[tuple[str, Case]]:
     """The case of each dummy: the same picture, network and mask, another explainer."""
     remake = case.remake
     assert remake is not None

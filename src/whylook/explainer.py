@@ -336,8 +336,14 @@ def predict(model: Model, logits: Tensor) -> Prediction:
     return Prediction(logits[0].float().cpu().numpy(), probabilities, labels)
 
 
-def class_index(model: Model, name: ClassName) -> int:
-    """Index of a class given as an index or a label (any case; a part of a label, if only one has it).
+def class_index(model: Model, name: ClassName, *, part: bool = True) -> int:
+    """Index of a class given as an index or a label (any case; one of the names that a label lists).
+
+    Parameters
+    ----------
+    model : whose class it is.
+    name : index or label.
+    part : whether a part of a label will do, if only one has it.
 
     Raises
     ------
@@ -354,7 +360,7 @@ def class_index(model: Model, name: ClassName) -> int:
     labels = [label.lower() for label in model.labels]
     hits = [i for i, label in enumerate(labels) if label == text]
     hits = hits or [i for i, label in enumerate(labels) if text in [part.strip() for part in label.split(",")]]
-    hits = hits or [i for i, label in enumerate(labels) if text in label]
+    hits = hits or [i for i, label in enumerate(labels) if part and text in label]
     if len(hits) == 1:
         return hits[0]
     if hits:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from whylook.image import Image
     from whylook.models.model import Model
+    from whylook.trustcard.card import TrustCard
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Explanation:
     failures : what could not be done and why: (model, method or "", sentence).
     provenance : what the bits depend on beside the versions: seed, devices, threads, platform.
     fingerprints : of the weights that made the maps, by model name; empty where there is none to be had.
+    cards : trust cards of the maps, in order, where they were measured (see `whylook.trustcard.trust_all`).
     """
 
     image: Image
@@ -135,6 +137,7 @@ class Explanation:
     failures: tuple[tuple[str, str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    cards: tuple[TrustCard, ...] = ()
 
     def __iter__(self) -> Iterator[Map]:
         return iter(self.maps)

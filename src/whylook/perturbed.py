@@ -112,10 +112,11 @@ class Perturbed:
     board : the evaluations.
     target : the class.
     softmax : whether the classes exclude each other.
+    against : a second class: logit and margin are then the first's logit less the second's, as in a map of both.
     """
 
-    def __init__(self, board: Board, target: int, *, softmax: bool = True) -> None:
-        self.board, self.target, self.softmax = board, target, softmax
+    def __init__(self, board: Board, target: int, *, softmax: bool = True, against: int | None = None) -> None:
+        self.board, self.target, self.softmax, self.against = board, target, softmax, against
 
     @property
     def input_shape(self) -> tuple[int, int]:
@@ -136,7 +137,9 @@ class Perturbed:
         """Scores float64 [b] of the picture where only the blocks `keep` [b, h', w'] are left."""
         logits, one_logit = self.board.logits(keep, baseline)
         index = torch.full((len(logits), 1), self.target)
-        return np.asarray(Score(score, softmax=self.softmax)(logits, index, one_logit)[:, 0].numpy(), np.float64)
+        pair = self.against is not None and score != "probability"
+        asked = Score("logit", self.against) if pair else Score(score, softmax=self.softmax)
+        return np.asarray(asked(logits, index, one_logit)[:, 0].numpy(), np.float64)
 
     def clean(self, score: ScoreName) -> float:
         """Score of the picture as it is."""

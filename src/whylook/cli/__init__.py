@@ -12,11 +12,13 @@ from cyclopts import App, CycloptsError
 from whylook import __version__
 from whylook.cli.allocator import keep_freed_memory
 from whylook.cli.audit import audit
+from whylook.cli.compare import compare
 from whylook.cli.demo import demo
 from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
 from whylook.cli.metrics import metrics
 from whylook.cli.narrate import narrate
+from whylook.cli.trust import trust
 from whylook.errors import WhylookError
 
 app = App(
@@ -29,7 +31,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, narrate, audit, models, methods, metrics):
+for _command in (demo, explain, narrate, trust, compare, audit, models, methods, metrics):
     app.command(_command)
 
 

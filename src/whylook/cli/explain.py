@@ -47,6 +47,7 @@ def explain(
     seed: Annotated[int, Whole] = 0,
     device: str = "auto",
     precision: Literal["bfloat16"] | None = None,
+    trust: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
     narrate: Annotated[bool, Flag] = False,
     mask: Annotated[list[str] | None, Many] = None,
@@ -88,6 +89,8 @@ def explain(
         auto, cpu, cuda, cuda:1, mps.
     precision : str | None
         bfloat16: methods that need only scores (rise, occlusion, …) run in it, faster and coarser.
+    trust : bool
+        Measure whether each map can be believed: about 300 forward passes per map. `whylook trust` makes a page of one.
     json : bool
         Print the content of result.json, and nothing else, on standard output.
     narrate : bool
@@ -125,6 +128,8 @@ def explain(
     )  # fmt: skip
     if not explanations:
         return nothing(problems, json)
+    if trust:
+        explanations = trust_each(explanations, seed)
     narratives = [tell(e, regions) for e in explanations] if narrate else []
 
     def write() -> Path:
@@ -260,6 +265,21 @@ def explain_all(
     return explanations
 
 
+def trust_each(explanations: Sequence[Explanation], seed: int) -> list[Explanation]:
+    """Measure whether the maps can be believed, picture by picture."""
+    from whylook.trustcard import trust_all
+
+    made: list[Explanation] = []
+    with progress_bar("Measuring trust") as progress:
+
+        def advance(done: int, total: int, what: str) -> None:
+            progress(len(made) * total + done, len(explanations) * total, what)
+
+        for explanation in explanations:
+            made.append(trust_all(explanation, seed=seed, progress=advance))
+    return made
+
+
 def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """`METHOD.NAME=VALUE` lines as parameters by method; numbers where they look like numbers, lists where commas are."""
     parsed: dict[str, dict[str, Any]] = {}
@@ -301,6 +321,7 @@ def numbers(what: str, text: str, counts: Sequence[int]) -> list[float]:
 
 def show(explanation: Explanation) -> None:
     """Print what the models said, and what each map is."""
+    from whylook.report.section import trust_table
     from whylook.report.words import facts, note
 
     rows = []
@@ -325,6 +346,9 @@ def show(explanation: Explanation) -> None:
             for m in explanation.maps
         ],
     )
+    if believed := trust_table([explanation]):
+        verdicts = [tuple(str(cell) for cell in row) for row in believed.rows]
+        table(f"{explanation.image.name}: can the maps be believed?", believed.columns, verdicts)
 
 
 def told(problems: Sequence[Problem]) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ _WIDTH = 100
 
 
 def narrate(photos: list[str], /, **options: Any) -> int:
+    """See `_about`, which gives this the options and the help of `explain`."""
     if not any((Path(p) / "result.json").is_file() for p in photos):
         if folders := [p for p in photos if Path(p).is_dir()]:
             raise UsageError(f"{folders[0]} holds no result.json: it is no result of whylook explain.")
@@ -45,7 +46,7 @@ def _about() -> None:
     kept = [p for p in whole.parameters.values() if p.name != "narrate"]
     narrate.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]
     lines = inspect.getdoc(explain) or ""
-    first, _, rest = lines.partition("\n")
+    rest = lines.partition("\n")[2]
     rest = rest.replace(
         "    Pictures: JPEG, PNG, WebP, TIFF, BMP or GIF.",
         "    Pictures, or a folder that whylook explain wrote (then only --mask, --output, --json and the service).",

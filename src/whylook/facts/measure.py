@@ -70,7 +70,7 @@ def share(value: float) -> str:
 
 def _masks(mask: ArrayLike | Mapping[str, ArrayLike] | None, size: tuple[int, int]) -> Masks:
     given = {} if mask is None else mask if isinstance(mask, Mapping) else {"mask": mask}
-    masks = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
     for name, values in given.items():
         array = np.asarray(values) != 0
         if array.shape != size:
@@ -299,7 +299,7 @@ def _peak(key: str, m: MapEvidence, size: tuple[int, int], masks: Masks, subject
 
 def _agreement(evidence: Evidence) -> list[Fact]:
     """Rank correlation of every two maps of one class that differ in the model, or in the method, alone."""
-    made = []
+    made: list[Fact] = []
     for a, b in combinations(evidence.maps, 2):
         same = (a.model == b.model, a.method == b.method)
         if sum(same) != 1 or (a.target.label, a.target.index) != (b.target.label, b.target.index):

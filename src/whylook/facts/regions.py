@@ -23,7 +23,8 @@ def overlap(edges: Floats, stretches: Floats) -> Floats:
     """Length of each cell between `edges` [n + 1] that lies in each of the stretches [m, 2]: float64 [m, n]."""
     low = np.maximum(edges[None, :-1], stretches[:, :1])
     high = np.minimum(edges[None, 1:], stretches[:, 1:])
-    return np.maximum(high - low, 0)
+    lengths: Floats = np.maximum(high - low, 0)
+    return lengths
 
 
 def edges_of(placement: Box, visible: Box, grid: tuple[int, int]) -> tuple[Floats, Floats]:
@@ -108,7 +109,7 @@ def common(
     Two arrays of one shape, as fine as the coarser map in that area; None where it is empty or a single cell.
     """
     seen = np.array([visible for _, visible in boxes])
-    top, left, bottom, right = (*seen[:, :2].max(0), *seen[:, 2:].min(0))
+    (top, left), (bottom, right) = seen[:, :2].max(0).tolist(), seen[:, 2:].min(0).tolist()
     if bottom <= top or right <= left:
         return None
     grid = []

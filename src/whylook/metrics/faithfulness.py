@@ -111,7 +111,8 @@ def deletion_gap(
 
     Returns
     -------
-    Score; the interval is that of the mean over random orders.
+    Score; the interval is that of the mean over random orders. The facts `low` and `high` are the gaps of the worst and
+    the best random order from the mean of all, and `z` is the gap in standard deviations of random orders.
     """
     return _gap(values, perturbed, "deletion", baseline, score, cells, steps, orders, rng)
 
@@ -136,7 +137,7 @@ def insertion_gap(
 
     Returns
     -------
-    Score; the interval is that of the mean over random orders.
+    Score, as for the deletion gap.
     """
     return _gap(values, perturbed, "insertion", baseline, score, cells, steps, orders, rng)
 
@@ -375,13 +376,8 @@ def _raw(
     shares, own, strangers = _areas(values, perturbed, kind, baseline, score, cells, steps, orders, rng)
     area, areas = float(_area(own, shares)), _area(strangers, shares)
     as_good = int((areas <= area).sum() if kind == "deletion" else (areas >= area).sum())
-    curves = {
-        "share": shares, "map": own,
-        "random low": strangers.min(0), "random mean": strangers.mean(0), "random high": strangers.max(0),
-    }  # fmt: skip
-    return Score(
-        area, n=orders, chance=float(areas.mean()), facts={"p": (as_good + 1) / (orders + 1)}, curves=_tuples(curves)
-    )
+    facts = {"p": (as_good + 1) / (orders + 1)}
+    return Score(area, n=orders, chance=float(areas.mean()), facts=facts, curves=_band(shares, own, strangers))
 
 
 def _gap(
@@ -395,11 +391,26 @@ def _gap(
     sign = 1 if kind == "deletion" else -1
     areas = _area(strangers, shares)
     gaps = sign * (areas - _area(own, shares)) / span
+    gap = float(gaps.mean())
+    facts = {"span": span, "low": gap - float(gaps.max()), "high": gap - float(gaps.min())}
     interval = None
     if orders > 1:
-        half = t_quantile(0.975, orders - 1) * float(gaps.std(ddof=1)) / math.sqrt(orders)
-        interval = (float(gaps.mean()) - half, float(gaps.mean()) + half)
-    return Score(float(gaps.mean()), interval=interval, n=orders, facts={"span": span})
+        spread = float(gaps.std(ddof=1))
+        half = t_quantile(0.975, orders - 1) * spread / math.sqrt(orders)
+        interval = (gap - half, gap + half)
+        if spread > 1e-9:
+            facts["z"] = gap / spread
+    return Score(gap, interval=interval, n=orders, facts=facts, curves=_band(shares, own, strangers))
+
+
+def _band(shares: Floats, own: Floats, strangers: Floats) -> dict[str, tuple[float, ...]]:
+    """The map's curve, and what random orders reach."""
+    return _tuples(
+        {
+            "share": shares, "map": own,
+            "random low": strangers.min(0), "random mean": strangers.mean(0), "random high": strangers.max(0),
+        }
+    )  # fmt: skip
 
 
 def _subsets(

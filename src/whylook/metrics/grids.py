@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from whylook.geometry import Geometry
@@ -106,3 +108,47 @@ def steady(values: Floats) -> Floats:
     """Values rounded to 12 digits of their range, so that sums that should tie do."""
     size = abs(values).max()
     return values if size == 0 else np.round(values / size, 12)
+
+
+class Shifted(NamedTuple):
+    """How much two maps have in common by their smoothness alone: one of them is moved over the other, around the edges.
+
+    Parameters
+    ----------
+    own : the value where nothing is moved.
+    low, high : 2.5 and 97.5 % of the values of all other shifts.
+    z : how many of their standard deviations `own` is from their mean; 0 where they do not vary.
+    """
+
+    own: float
+    low: float
+    high: float
+    z: float
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What a score tells of chance."""
+        return {"low": self.low, "high": self.high, "z": self.z}
+
+
+def shifted(a: Floats, b: Floats) -> Shifted:
+    """Product sums Σ a · b of two arrays of one shape for every shift of `b` around the edges, by Fourier transform."""
+    sums = np.fft.ifft2(np.fft.fft2(a) * np.fft.fft2(b).conj()).real
+    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+    sums[abs(sums) < 1e-12 * scale] = 0  # rounding
+    own, others = float(sums.flat[0]), sums.ravel()[1:]
+    if not others.size:
+        return Shifted(own, own, own, 0.0)
+    low, high = np.quantile(others, [0.025, 0.975])
+    spread = float(others.std())
+    z = (own - float(others.mean())) / spread if spread > 1e-9 * scale else 0.0
+    return Shifted(own, float(low), float(high), z)
+
+
+def shifted_ranks(a: Floats, b: Floats) -> Shifted:
+    """`spearman` of two maps, and what it is by their smoothness alone."""
+    grid = (min(a.shape[0], b.shape[0]), min(a.shape[1], b.shape[1]))
+    ranked = [ranks(steady(m if m.shape == grid else resample(m, grid))) for m in (a, b)]
+    pearson(*ranked)  # raises for maps that do not vary
+    unit = [(r - r.mean()) / np.linalg.norm(r - r.mean()) for r in ranked]
+    return shifted(*(u.reshape(grid) for u in unit))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from whylook.metrics.grids import positive, top_area
+from whylook.metrics.grids import positive, shifted, top_area
 from whylook.metrics.metric import Floats, Score, metric
 
 _FREE = "none: no passes"
@@ -60,12 +60,17 @@ def enrichment(values: Floats, coverage: Floats) -> Score:
     Returns
     -------
     Score from 0; 1 for a map that is the same everywhere, 1 / area share for one that is nothing outside of the mask.
-    The facts hold the `area` share and the `largest` value that there can be.
+    The facts hold the `area` share and the `largest` value that there can be, and, as `low` and `high`, the middle
+    95 % of what the same mask holds at other places of the picture; `z` is the distance from their mean in their
+    standard deviations.
     """
     share = float(coverage.mean())
     inside = mass(values, coverage).value
     assert inside is not None
-    return Score(inside / share, chance=1.0, facts={"area": share, "largest": 1 / share})
+    evidence = positive(values)
+    moved = shifted(evidence / evidence.sum(), coverage)
+    facts = {"area": share, "largest": 1 / share, "low": moved.low / share, "high": moved.high / share, "z": moved.z}
+    return Score(inside / share, chance=1.0, facts=facts)
 
 
 @metric(

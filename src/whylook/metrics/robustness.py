@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whylook.errors import UsageError
-from whylook.metrics.grids import spearman
+from whylook.metrics.grids import shifted_ranks, spearman
 from whylook.metrics.metric import Floats, NotAssessable, Score, metric
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def flip_consistency(values: Floats, remake: Remake) -> Score:
 
     Returns
     -------
-    Score in [−1, 1].
+    Score in [−1, 1]. The facts are those of the rank correlation.
     """
-    return Score(spearman(values, remake(x=remake.x.flip(-1))[:, ::-1]), n=1)
+    mirrored = remake(x=remake.x.flip(-1))[:, ::-1]
+    return Score(spearman(values, mirrored), n=1, facts=shifted_ranks(values, mirrored).facts)
 
 
 @metric(

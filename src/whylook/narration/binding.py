@@ -103,7 +103,7 @@ def governed(reading: Reading, told: Sequence[Fact], fact: Fact, place: int, oth
         these = [m for m in (reading.terms if dimension == "name" else reading.mentions) if m.dimension == dimension]
         if len(own) > 1:  # a pair: no single name can govern, so there must be no other pair in the sentence
             return False
-        if not (own[0] in _governing(these, place, min([place, *others]))):
+        if own[0] not in _governing(these, place, min([place, *others])):
             return False
     return True
 

@@ -50,10 +50,12 @@ class Checked:
 
     @cached_property
     def cited(self) -> tuple[Fact, ...]:
+        """Facts cited, each once."""
         return tuple(self.facts[i] for i in dict.fromkeys(self.claim.fact_ids) if i in self.facts)
 
     @cached_property
     def reading(self) -> Reading:
+        """What its text names."""
         return Reading(self.claim.text, self.facts, self.cited)
 
     @cached_property
@@ -134,9 +136,9 @@ def _forbidden(it: Checked) -> str | None:
     for why, pattern in BANNED:
         if found := pattern.search(text):
             return f"{why} (“{found[0]}”)"
-    if found := SIGNIFICANT.search(text):
-        if not any(f.significant for f in it.told) or found[0].lower().startswith("in"):
-            return f"says “{found[0]}”, which no fact of it does"
+    found = SIGNIFICANT.search(text)
+    if found and (found[0].lower().startswith("in") or not any(f.significant for f in it.told)):
+        return f"says “{found[0]}”, which no fact of it does"
     return None
 
 

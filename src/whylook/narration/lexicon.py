@@ -5,40 +5,46 @@ from __future__ import annotations
 import re
 
 _FUNCTION = """
-a about across again alone along also although among an and another any are around as at be been being between beside beyond but by
-can come comes coming compared could does do each else even every for from further gives given give goes had has have
-having here how however if in including instead into is it its itself just like many may might much near of off
-on once only onto or other others otherwise out over own part per rather regarding respectively
-respect same several should so some still such taken than that the their them themselves then there these they this those though
-through to together too toward towards two under until up upon very via was we well were what when where whether
-which while who whole whose will with within would yet both one ones more less most least higher lower larger smaller
-greater fewer above below exceeds exceed stronger weaker highest lowest largest smallest strongest weakest denser ahead behind
+a about above across again ahead alone along also although among an and another any are around as at be been behind
+being below beside between beyond both but by can come comes coming compared could denser do does each else even
+every exceed exceeds fewer for from further give given gives goes greater had has have having here higher highest
+how however if in including instead into is it its itself just larger largest least less like lower lowest many may
+might more most much near of off on once one ones only onto or other others otherwise out over own part per rather
+regarding respect respectively same several should smaller smallest so some still stronger strongest such taken than
+that the their them themselves then there these they this those though through to together too toward towards two
+under until up upon very via was we weaker weakest well were what when where whether which while who whole whose
+will with within would yet
 """
 _MEASURING = """
-accounting accounts addition adds additional agree agreement agrees amount amounts answer answers answered area areas assessable assessed
-assign assigned assigns attribution attributions available average base based belong belonging belongs both carries carry cell
-cells chance class classes combined common comparable compare comparing comparison complete completeness computed concentrated
-concentrates concentrate concerns consistent contain containing contains contrast coordinates correlate correlates correlation corresponding
-count counts cover covered covering covers density dense densest descending described describes detail different differ differs
-difference differences detectable differently direction disagree disagrees disagreement displayed distributed distribution
-edge equal equals equally estimate evaluated evaluations even evenly everywhere evidence exact examined expect expected explained extent fall
-falling falls favor favors figure figures find finer first flat followed following follows found fraction full gap general given grid
-heavier hence-not hold holding holds identical image images included includes indicate indicates indicated input interval
-kind known label labeled labels laid largest leading level levels lie lies listed local locate located location locations lying
-made magnitude main makes map maps mapped margin marked mask mass matching match matches mean meaning measure measured measurement
-measurements measures method methods missing model models modest moderate moderately narrow negative network networks next notes note number
-numbers observed obtained occupied occupies occupy opposing order original outside inside overall padding pair pairs part partial partially
-partly parts passes peak peaked peaks percent picture pictures pixels place placed places point points position positions positive possible
-predict predicted predicting prediction predictions predicts present probability probabilities probable produced proportion quantity
-rank ranked ranking ranks ranked-not ratio reach reached reaches receive received receives record recorded records rectangle region regions relative relatively
-remain remaining remains report reported reports residual resolution respond rest result results row rows runner said same saw
-say saying says scale score scored scores second section seen separate separately separates share shared shares show showing shown
-shows side sign signed similar similarly single sits size small spatial spread spreads stand standing stands stated states step steps strength strong
-strongly sum sums summary support supported supports suggest suggests suggesting table taking target test tested text third total
-touches toward uniform unit units unsigned up-not value values view visible warning warnings weak weakly weight
-weights-not wide widely width x y zero slight slightly times far closely close largely somewhat interpretation observation limit limits
-limited empty against little information logit logits magnitude magnitudes dense padding elsewhere uneven unevenly answer comes evenly caution carefully careful reading reads read look looks looking uses use using used relies rely relying attends attend attention focus focuses focused
-depend depends sees see recognizes recognize hint hints learned region's map's model's method's picture's class's its
+accounting accounts addition additional adds against agree agreement agrees amount amounts answer answered answers
+area areas assessable assessed assign assigned assigns attend attends attention attribution attributions available
+average base based belong belonging belongs both careful carefully carries carry caution cell cells chance class
+class's classes close closely combined comes common comparable compare comparing comparison complete completeness
+computed concentrate concentrated concentrates concerns consistent contain containing contains contrast coordinates
+correlate correlates correlation corresponding count counts cover covered covering covers dense densest density
+depend depends descending described describes detail detectable differ difference differences different differently
+differs direction disagree disagreement disagrees displayed distributed distribution edge elsewhere empty equal
+equally equals estimate evaluated evaluations even evenly everywhere evidence exact examined expect expected
+explained extent fall falling falls far favor favors figure figures find finer first flat focus focused focuses
+followed following follows found fraction full gap general given grid heavier hint hints hold holding holds
+identical image images included includes indicate indicated indicates information input inside interpretation
+interval its kind known label labeled labels laid largely largest leading learned level levels lie lies limit
+limited limits listed little local locate located location locations logit logits look looking looks lying made
+magnitude magnitudes main makes map map's mapped maps margin marked mask mass match matches matching mean meaning
+measure measured measurement measurements measures method method's methods missing model model's models moderate
+moderately modest narrow negative network networks next note notes number numbers observation observed obtained
+occupied occupies occupy opposing order original outside overall padding pair pairs part partial partially partly
+parts passes peak peaked peaks percent picture picture's pictures pixels place placed places point points position
+positions positive possible predict predicted predicting prediction predictions predicts present probabilities
+probability probable produced proportion quantity rank ranked ranking ranks ratio reach reached reaches read reading
+reads receive received receives recognize recognizes record recorded records rectangle region region's regions
+relative relatively relies rely relying remain remaining remains report reported reports residual resolution respond
+rest result results row rows runner said same saw say saying says scale score scored scores second section see seen
+sees separate separately separates share shared shares show showing shown shows side sign signed similar similarly
+single sits size slight slightly small somewhat spatial spread spreads stand standing stands stated states step
+steps strength strong strongly suggest suggesting suggests sum summary sums support supported supports table taking
+target test tested text third times total touches toward uneven unevenly uniform unit units unsigned use used uses
+using value values view visible warning warnings weak weakly weight wide widely width x y zero
 """
 _BANNED: tuple[tuple[str, str], ...] = (
     (
@@ -81,7 +87,7 @@ MECHANISM = re.compile(
     r"recognizes?|learned|responds?|considers?)\b",
     re.IGNORECASE,
 )
-LEXICON = frozenset(w for w in (_FUNCTION + _MEASURING).split() if not w.endswith("-not"))
+LEXICON = frozenset((_FUNCTION + _MEASURING).split())
 """Words that may stand in a claim, in lower case."""
 
 _LETTERS = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"

@@ -21,7 +21,7 @@ _UNITS = {
     "percent": "%", "pixel": "px", "pixels": "px", "second": "s", "seconds": "s", "percentage point": "points",
     "percentage points": "points",
 }  # fmt: skip
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _COUNT = re.compile(r"\b(" + "|".join(_WORDS[2:]) + r")\b", re.IGNORECASE)
 _QUALIFIERS = {"≤": "≤", "≥": "≥", "≈": "~"}
 

@@ -30,14 +30,12 @@ def template(facts: Facts) -> tuple[Claim, ...]:
     -------
     Claims, in reading order: what the models answer, where each map lies, whether maps agree, what is missing, limits.
     """
-    return tuple(
-        [
-            *_answers(facts),
-            *(claim for key, of in _by_map(facts) for claim in _map(facts, key, of)),
-            *_agreement(facts),
-            *_missing(facts),
-            *(Claim(f.text, (f.id,), "limit") for f in facts.named("limit")),
-        ]
+    return (
+        *_answers(facts),
+        *(claim for key, of in _by_map(facts) for claim in _map(facts, key, of)),
+        *_agreement(facts),
+        *_missing(facts),
+        *(Claim(f.text, (f.id,), "limit") for f in facts.named("limit")),
     )
 
 
@@ -97,12 +95,13 @@ def _map(facts: Facts, key: str, of: Sequence[Fact]) -> Iterator[Claim]:
     if not even:
         yield from _places(name, of)
     yield from _regions(model, title, name, of)
-    if (f := known.get("against")) is not None:
-        yield Claim(f"Of the sum of magnitudes in the {name}, {f.text} counts against the class.", (f.id,))
-    if (f := known.get("padding")) is not None:
-        yield Claim(f"On the padding beside the picture lies {f.text} of the {name}.", (f.id,))
-    if (f := known.get("relative-residual")) is not None and f.value is not None:
-        yield Claim(f"The relative residual of the {name} is {f.text}.", (f.id,))
+    for f in of:
+        if f.name == "negative share":
+            yield Claim(f"Of the sum of magnitudes in the {name}, {f.text} counts against the class.", (f.id,))
+        elif f.name == "padding":
+            yield Claim(f"On the padding beside the picture lies {f.text} of the {name}.", (f.id,))
+        elif f.name == "relative residual" and f.value is not None:
+            yield Claim(f"The relative residual of the {name} is {f.text}.", (f.id,))
 
 
 def _places(name: str, of: Sequence[Fact]) -> Iterator[Claim]:

@@ -67,7 +67,7 @@ def save(
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
     figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
-    stale = _earlier(place) - set(figures)
+    stale = _earlier(place) - set(figures)  # it reads the record that is taken away next
     make_folder(place, RESULT)
     try:
         for name in stale:

@@ -124,8 +124,10 @@ def manifest(
                 predictions.append(
                     {"image": number, "model": place[name], "classes": len(prediction.labels), "top": top}
                 )
-        for m, key in zip(explanation.maps, names, strict=True):
-            maps.append({"image": number, "model": place.get(m.model), "key": key, **_map(m)})
+        cards = explanation.cards or (None,) * len(explanation.maps)
+        for m, key, card in zip(explanation.maps, names, cards, strict=True):
+            believed = None if card is None else card.summary()
+            maps.append({"image": number, "model": place.get(m.model), "key": key, **_map(m), "trust": believed})
         for model_name, method, why in explanation.failures:
             failures.append(_failure(why, image=number, model=model_name, method=method or None))
     failures += [_failure(reason, what=what) for what, reason in problems]

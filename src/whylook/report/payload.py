@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 import whylook
 from whylook.report import colors, words
-from whylook.report.section import Section, Table, sections_of
+from whylook.report.section import Section, Table, sections_of, trust_table
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation, Map
@@ -36,7 +36,8 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
 
     Returns
     -------
-    dict of `schema`, `version`, `title`, `colors` (tables as base64 RGBA), `diverging` (the one for signed maps),
+    dict of `schema`, `version`, `title`, `note` (at the foot of the page, or None), `colors` (tables as base64 RGBA),
+    `diverging` (the one for signed maps),
     `methods` (facts by name), `pictures` (each once, with a data URI) and `sections`. A map's `values` are base64
     little-endian float16 of values / `scale`, row by row; `placement` and `visible` are (top, left, bottom, right)
     in picture pixels.
@@ -56,6 +57,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
         "schema": SCHEMA,
         "version": whylook.__version__,
         "title": title if title is not None else heading(explanations),
+        "note": None if any(e.cards for e in explanations) else words.UNTRUSTED,
         "colors": {
             name: base64.b64encode(colors.table(name).tobytes()).decode()
             for name in (*colors.SEQUENTIAL, colors.DIVERGING)
@@ -67,7 +69,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
             {
                 "title": section.title,
                 "text": list(section.text),
-                "table": _table(section.table),
+                "table": _table(section.table or trust_table(section.explanations)),
                 "narrative": _narrative(section.narrative),
                 "explanations": [_explanation(e, place[(e.image.sha256, e.image.name)]) for e in section.explanations],
             }

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whylook.report.words import facts
+
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
     from whylook.narration.narrative import Narrative
@@ -56,3 +58,32 @@ class Section:
 def sections_of(what: Iterable[Explanation | Section]) -> tuple[Section, ...]:
     """Return `what` as sections; an explanation by itself becomes a section without heading or text."""
     return tuple(item if isinstance(item, Section) else Section(explanations=(item,)) for item in what)
+
+
+def trust_table(explanations: Iterable[Explanation]) -> Table | None:
+    """Return the verdicts of trust cards as a table, one row per map; None where there are no cards."""
+    cards = [card for e in explanations for card in e.cards]
+    if not cards:
+        return None
+    asked = [q.name for q in cards[0].questions]
+    rows = []
+    for card in cards:
+        found = {q.name: q.verdict for q in card.questions}
+        map_of = (card.map.model, facts(card.map.method).title, str(card.map.target))
+        rows.append((*map_of, card.verdict, *(found[name] for name in asked)))
+    return Table(
+        columns=("model", "method", "of", "can the map be believed?", *(_COLUMNS[name] for name in asked)),
+        rows=tuple(rows),
+        note="A map can be believed as an account of where the model looks if the answer depends on what it marks and if it "
+        "depends on what the model learned; the other columns inform. It does not say that the model is right. "
+        "whylook trust makes a page of one map, with all figures.",
+    )
+
+
+_COLUMNS = {
+    "dependence": "answer depends on it",
+    "learned": "depends on what was learned",
+    "stability": "stays when mirrored",
+    "agreement": "another kind of method agrees",
+    "place": "on the marked region",
+}

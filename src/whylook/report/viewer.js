@@ -713,7 +713,7 @@ class App {
     const methods = this.methodsList();
     if (methods) root.append(methods);
     root.append(
-      el("footer", { class: "foot" }, `Made by whylook ${payload.version}. Everything on this page is in this file; it loads nothing.`),
+      el("footer", { class: "foot" }, payload.note ? el("p", {}, payload.note) : null, `Made by whylook ${payload.version}. Everything on this page is in this file; it loads nothing.`),
     );
     this.statement.textContent = this.scaleSentence();
     this.live = el("div", { class: "unseen", role: "status", "aria-live": "polite" });

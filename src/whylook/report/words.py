@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from whylook.facts.evidence import MapEvidence
     from whylook.models.model import Model
 
+UNTRUSTED = (
+    "Whether these maps can be believed was not measured; whylook explain --trust does it for all of them, "
+    "whylook trust for one, with all figures."
+)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -110,6 +111,18 @@ def mean_interval(
     return Estimate(data.mean, float(low), float(high), count, n, kind, level)
 
 
+def spread(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None = None) -> float:
+    """Standard deviation that the mean of units goes by: its standard error times √units; NaN below 2 units.
+
+    Parameters
+    ----------
+    values : [n], NaN where missing.
+    groups : one label per value, or None; without groups it is the values' own standard deviation.
+    """
+    data = units(values, groups)
+    return _standard_error(data) * math.sqrt(len(data.sums)) if len(data.sums) > 1 else math.nan
+
+
 def _standard_error(data: Units) -> float:
     """Of the mean over all values: a ratio of sums over units, linearized."""
     count = len(data.sums)
@@ -136,13 +149,40 @@ def wilson(hits: int, n: int, *, level: float = 0.95) -> Estimate:
         raise UsageError(f"{hits} hits of {n} cannot be.")
     if n == 0:
         return Estimate(math.nan, None, None, 0, 0, "Wilson", level, "there are no trials")
+    low, high = _wilson(hits / n, n, level)
+    return Estimate(hits / n, low, high, n, n, "Wilson", level)
+
+
+def rate(hits: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None = None, *, level: float = 0.95) -> Estimate:
+    """Rate of hits, with Wilson's interval for as many independent trials as the groups' spread leaves of them.
+
+    Trials within a group are alike, so they count for less: n is divided by the ratio of the variance of the rate with
+    groups to that without (as by Korn and Graubard, Survey Methodology 24, 1998). It is never taken for more than n, and where
+    all trials are alike, for the number of groups.
+
+    Parameters
+    ----------
+    hits : [n] of 0 and 1, NaN where missing.
+    groups : one label per trial, or None.
+    level : nominal coverage.
+    """
+    _check_level(level)
+    data = units(hits, groups)
+    count, n = len(data.sums), int(data.counts.sum())
+    if count == n:
+        return wilson(int(data.sums.sum()), n, level=level)
+    share = data.mean
+    error = _standard_error(data) if count > 1 else math.inf
+    effective = share * (1 - share) / error**2 if 0 < error < math.inf and 0 < share < 1 else float(count)
+    low, high = _wilson(share, min(float(n), max(1.0, effective)), level)
+    return Estimate(share, low, high, count, n, "Wilson", level)
+
+
+def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
     z = NormalDist().inv_cdf((1 + level) / 2)
-    rate = hits / n
-    center, below = rate + z * z / (2 * n), 1 + z * z / n
-    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    low = 0.0 if hits == 0 else (center - half) / below
-    high = 1.0 if hits == n else (center + half) / below
-    return Estimate(rate, low, high, n, n, "Wilson", level)
+    center, below = share + z * z / (2 * n), 1 + z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (0.0 if share == 0 else (center - half) / below), (1.0 if share == 1 else (center + half) / below)
 
 
 def paired_rates(only_first: int, only_second: int, n: int, *, level: float = 0.95) -> Estimate:
@@ -167,6 +207,7 @@ def paired_rates(only_first: int, only_second: int, n: int, *, level: float = 0.
     return Estimate(value, max(-1.0, middle - half), min(1.0, middle + half), n, n, "Bonett-Price", level)
 
 
+@lru_cache(maxsize=4096)
 def t_quantile(p: float, df: int) -> float:
     """Quantile of Student's t with a whole number of degrees of freedom, by bisection of its closed form."""
     if not 0 < p < 1 or df < 1:

@@ -16,6 +16,7 @@ from whylook.statistics.units import units
 
 EXACT = 12  # units; up to 2^12 sign patterns are all looked at
 ALPHA = 0.05
+RESAMPLES = 19_999
 _CHUNK = 4_000_000  # signs held at once
 
 
@@ -23,7 +24,7 @@ def sign_flip(
     differences: ArrayLike,
     groups: Sequence[Any] | NDArray[Any] | None = None,
     *,
-    resamples: int = 19_999,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> float:
     """Two-sided p of paired differences: had the two sides of each unit been swapped by the toss of a coin.
@@ -42,19 +43,46 @@ def sign_flip(
     -------
     p in (0, 1]; 1 where nothing differs.
     """
-    sums = units(differences, groups).sums
-    sums = sums[sums != 0]  # a unit that does not differ is the same either way
+    return sign_flips([units(differences, groups).sums], resamples=resamples, seed=seed)[0]
+
+
+def sign_flips(tests: Sequence[ArrayLike], *, resamples: int = RESAMPLES, seed: int = 0) -> list[float]:
+    """`sign_flip` of many tests at once; each p is what it is alone.
+
+    Parameters
+    ----------
+    tests : per test its units' sums of differences (see `units`), each of its own length.
+    resamples, seed : B and its randomness, where p is not exact.
+    """
+    # A unit that does not differ is the same either way.
+    sums = [s[s != 0] for s in (np.asarray(test, np.float64).ravel() for test in tests)]
+    found = [_every_pattern(s) if len(s) <= EXACT else 1.0 for s in sums]
+    by_length: dict[int, list[int]] = {}
+    for i, s in enumerate(sums):
+        if len(s) > EXACT:
+            by_length.setdefault(len(s), []).append(i)
+    for length, members in by_length.items():  # tests of one length share the patterns
+        table = np.stack([sums[i] for i in members], 1)
+        reached = np.array([_reached(sums[i]) for i in members])
+        rng, rows, beyond = np.random.default_rng(seed), max(1, _CHUNK // length), np.zeros(len(members), np.int64)
+        for start in range(0, resamples, rows):
+            signs = 1.0 - 2 * rng.integers(0, 2, (min(rows, resamples - start), length), dtype=np.int8)
+            beyond += (abs(signs @ table) >= reached).sum(0)
+        for i, b in zip(members, beyond, strict=True):
+            found[i] = (int(b) + 1) / (resamples + 1)
+    return found
+
+
+def _every_pattern(sums: NDArray[np.float64]) -> float:
     if not len(sums):
         return 1.0
-    reached = abs(math.fsum(sums)) - 1e-9 * math.fsum(abs(sums))  # sums in another order round differently
-    if len(sums) <= EXACT:
-        patterns = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
-        return float((abs((1 - 2 * patterns) @ sums) >= reached).mean())
-    rng, rows, beyond = np.random.default_rng(seed), max(1, _CHUNK // len(sums)), 0
-    for start in range(0, resamples, rows):
-        signs = 1.0 - 2 * rng.integers(0, 2, (min(rows, resamples - start), len(sums)), dtype=np.int8)
-        beyond += int((abs(signs @ sums) >= reached).sum())
-    return (beyond + 1) / (resamples + 1)
+    patterns = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
+    return float((abs((1 - 2 * patterns) @ sums) >= _reached(sums)).mean())
+
+
+def _reached(sums: NDArray[np.float64]) -> float:
+    """What a pattern has to reach: the sum itself, less what sums in another order round differently."""
+    return abs(math.fsum(sums)) - 1e-9 * math.fsum(abs(sums))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -126,10 +154,11 @@ def needed_n(effect: float, spread: float, *, comparisons: int = 1, power: float
     if not (0 < power < 1 and 0 < alpha < 1):
         raise UsageError(f"power={power} and alpha={alpha} must lie between 0 and 1.")
     ratio, tail = abs(effect) / spread, 1 - alpha / (2 * comparisons)
-    start = ((NormalDist().inv_cdf(tail) + NormalDist().inv_cdf(power)) / ratio) ** 2
+    wide = NormalDist().inv_cdf(tail)
+    start = ((wide + NormalDist().inv_cdf(power)) / ratio) ** 2
     n = max(fewest_units(comparisons, alpha=alpha), math.floor(start))
-    if n > 5000:  # Student's t is normal there
-        return math.ceil(start)
+    if start > 300:  # what Student's t adds to the normal answer does not change any more (Guenther 1981)
+        return math.ceil(start + wide * wide / 2)
     while ratio * math.sqrt(n) < t_quantile(tail, n - 1) + t_quantile(power, n - 1):
         n += 1
     return n

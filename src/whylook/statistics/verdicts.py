@@ -45,6 +45,7 @@ def compare(
     *,
     hits: bool = False,
     seed: int = 0,
+    test: bool = True,
 ) -> Comparison:
     """Compare paired values: bootstrap or t interval and sign-flip p; for hits without groups, exact McNemar.
 
@@ -54,6 +55,7 @@ def compare(
     groups : one label per picture (the patient), or None.
     hits : the values are 0 or 1.
     seed : of bootstrap and sign flips.
+    test : whether signs are flipped here; else p is NaN where they should be, for `sign_flips` of many at once.
 
     Raises
     ------
@@ -64,20 +66,16 @@ def compare(
     if a.shape != b.shape:
         raise UsageError(f"{a.size} and {b.size} values are no pairs.")
     differences = a - b
-    missing = int(np.isnan(differences).sum())
-    if not hits:
-        return Comparison(
-            mean_interval(differences, groups, seed=seed), sign_flip(differences, groups, seed=seed), missing=missing
-        )
     there = ~np.isnan(differences)
-    if not np.isin([a[there], b[there]], (0, 1)).all():
+    missing = int(a.size - there.sum())
+    if hits and not np.isin([a[there], b[there]], (0, 1)).all():
         raise UsageError("Hits are 0 or 1; a value between is a rate and is compared as one (hits=False).")
-    if groups is not None and len(units(differences, groups).sums) < there.sum():  # several pictures of one patient
-        return Comparison(
-            mean_interval(differences, groups, seed=seed), sign_flip(differences, groups, seed=seed), missing=missing
-        )
-    more, less = int((differences == 1).sum()), int((differences == -1).sum())
-    return Comparison(paired_rates(more, less, int(there.sum())), mcnemar(more, less), missing=missing)
+    grouped = groups is not None and len(units(differences, groups).sums) < there.sum()
+    if hits and not grouped:
+        more, less = int((differences == 1).sum()), int((differences == -1).sum())
+        return Comparison(paired_rates(more, less, int(there.sum())), mcnemar(more, less), missing=missing)
+    p = sign_flip(differences, groups, seed=seed) if test else np.nan
+    return Comparison(mean_interval(differences, groups, seed=seed), p, missing=missing)
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -100,37 +98,41 @@ class Verdict:
     words: str
 
 
-def verdict(first: str, second: str, families: Sequence[Comparison]) -> Verdict:
-    """Say which of two is higher, from one comparison per method family (or a single one where there are no families).
+def verdict(first: str, second: str, made: Sequence[Comparison], *, families: int | None = None) -> Verdict:
+    """Say which of two is higher, from one comparison per method (or a single one where no method is meant).
 
-    One is called higher only if all families have the same sign, every interval excludes 0, and every Holm-adjusted p
-    is below .05. Nothing is said where the units are too few for the number of comparisons.
+    One is called higher only if all comparisons have the same sign, every interval excludes 0, and every Holm-adjusted
+    p is below .05. Nothing is said where the units are too few for the number of comparisons.
 
     Parameters
     ----------
     first, second : what is compared.
-    families : at least one, from `adjusted`.
+    made : at least one, from `adjusted`.
+    families : of how many families their methods are; by default each is of its own, and 0 leaves the words out.
 
     Raises
     ------
     UsageError
         If there is no comparison, or one was not adjusted.
     """
-    if not families or any(c.p_holm is None for c in families):
+    if not made or any(c.p_holm is None for c in made):
         raise UsageError("A verdict needs at least one comparison, adjusted for all that were made (see adjusted).")
-    n, made = min(c.difference.units for c in families), max(c.comparisons for c in families)
-    if not assessable(n, made):
-        plural = "comparison leaves" if made == 1 else "comparisons leave"
+    n, together = min(c.difference.units for c in made), max(c.comparisons for c in made)
+    if not assessable(n, together):
+        plural = "comparison leaves" if together == 1 else "comparisons leave"
+        fewest = fewest_units(together)
         return Verdict(
             "not assessable",
-            f"{NOT_ASSESSABLE} (n = {n}: {made} {plural} no p that could pass; {fewest_units(made)} are the fewest)",
+            f"{NOT_ASSESSABLE} (n = {n}: {together} {plural} no p that could pass; {fewest} are the fewest)",
         )
-    signs = {np.sign(c.difference.value) for c in families}
-    passed = all(c.difference.excludes_zero and c.p_holm is not None and c.p_holm < ALPHA for c in families)
+    signs = {np.sign(c.difference.value) for c in made}
+    passed = all(c.difference.excludes_zero and c.p_holm is not None and c.p_holm < ALPHA for c in made)
     if len(signs) != 1 or not passed:
         return Verdict("no difference", NO_DIFFERENCE)
-    k = len(families)
-    higher = families[0].difference.value > 0
+    k = len(made) if families is None else families
+    higher = made[0].difference.value > 0
     high, low = (first, second) if higher else (second, first)
-    evidence = f"interval excludes 0, Holm p < .05, same sign in {k} of {k} method families"
+    evidence = "interval excludes 0, Holm p < .05"
+    if k:
+        evidence += f", same sign in {k} of {k} method {'family' if k == 1 else 'families'}"
     return Verdict("higher" if higher else "lower", f"{high} higher than {low} ({evidence})")

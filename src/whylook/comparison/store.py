@@ -1,0 +1,73 @@
+"""What has been measured, kept as it comes: one line of JSON per picture and model, so that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from whylook.errors import WhylookError
+
+FILE = "measured.jsonl"
+
+
+class Store:
+    """Records by key, in a file that is only ever added to; or in memory alone.
+
+    A line that a crash left unfinished is passed over, and measured again.
+
+    Parameters
+    ----------
+    folder : where the file lies; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._file: TextIO | None = None
+        self._records: dict[str, dict[str, Any]] = {}
+        self.taken = 0
+        if folder is None:
+            return
+        path = folder / FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                self._read(path)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise WhylookError(f"Cannot write {path}: {error.strerror or error}; choose another folder.") from error
+
+    def _read(self, path: Path) -> None:
+        whole = path.read_bytes()
+        if whole and not whole.endswith(b"\n"):
+            with path.open("ab") as stream:
+                stream.write(b"\n")
+        for line in whole.splitlines():
+            try:
+                record = json.loads(line)
+                self._records[record["key"]] = record["measured"]
+            except (ValueError, TypeError, KeyError):
+                continue
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was measured under a key, or None."""
+        found = self._records.get(key)
+        self.taken += found is not None
+        return found
+
+    def put(self, key: str, measured: dict[str, Any], **about: str) -> dict[str, Any]:
+        """Keep what was measured; it is on the disk when this returns."""
+        line = json.dumps({"key": key, **about, "measured": measured}, allow_nan=False)
+        if self._file is not None:
+            self._file.write(line + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        # Read back, so that what is measured now and what is resumed later are the same to the bit.
+        kept: dict[str, Any] = json.loads(line)["measured"]
+        self._records[key] = kept
+        return kept
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
