@@ -27,6 +27,7 @@ from whylook.cli import run
 from whylook.facts.evidence import of_folder
 from whylook.narration import recorded
 from whylook.phantom import picture
+from whylook.report.bundle import save_answers
 
 pytest.importorskip("openai")
 KEY = "sk-test-0123456789abcdef"
@@ -100,6 +101,11 @@ def written(folder: Path) -> dict[str, Any]:
     return dict(one)
 
 
+def answers_in(folder: Path) -> list[dict[str, Any]]:
+    content = json.loads((folder / "answers.json").read_text("utf-8"))
+    return list(content["answers"])
+
+
 def no_key(folder: Path, *texts: str) -> None:
     for path in folder.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path.name
@@ -164,7 +170,7 @@ def test_nothing_leaves_but_facts_and_pixels(
         assert run(["narrate", str(made), *service_at(service.url, "--yes", "--llm-images", images)]) == 0
     (asked,) = service.asked
     text = json.dumps([asked.body, asked.headers])
-    assert not [word for word in (NAME, "ward_of", str(kept.parent), str(made), "description") if word in text]
+    assert not [word for word in (NAME, "ward_of", str(kept.parent), str(made)) if word in text]
     urls = [p["image_url"] for p in asked.body["input"][0]["content"] if p["type"] == "input_image"]
     assert len(urls) == {"none": 0, "overlay": 1, "all": 2}[images]
     shown = capsys.readouterr().err
@@ -275,8 +281,28 @@ def test_a_chat_asks_for_agreement_once_and_outlives_a_failure(
     assert printed.err.count("This would be sent") == 1
     assert "--llm-images none" in printed.err
     assert printed.out.count(HELD["text"]) == 2
-    answers = json.loads((made / "answers.json").read_text("utf-8"))
+    answers = answers_in(made)
     assert [a["question"] for a in answers] == ["How many?", "Really?"]
+
+
+def test_answers_go_with_the_result_that_they_are_about(tmp_path: Path) -> None:
+    live, answers = explanation(models=["resnet50"], methods=["made-up-cam"], empty=False), tmp_path / "answers.json"
+    save_answers([{"question": "Why?"}], tmp_path)
+    live.save(tmp_path)
+    assert not answers.exists()
+    answers.write_text('{"mine": 1}')
+    live.save(tmp_path)
+    assert answers.read_text() == '{"mine": 1}'
+
+
+def test_a_question_about_a_photo(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = kept.parent / f"{NAME}.jpg"
+    with Loopback(always(ANSWER)) as service:
+        more = service_at(service.url, "--yes", "--ask", "How many?", "--llm-images", "none")
+        assert run(["explain", str(photo), *MADE, "-o", str(tmp_path), *more]) == 0
+    assert f"? How many?\n  {HELD['text']} [n.models]\n" in capsys.readouterr().out
+    assert [a["question"] for a in answers_in(tmp_path)] == ["How many?"]
+    assert written(tmp_path)["narrator"] == "template"
 
 
 FAULTS = {
@@ -340,7 +366,7 @@ def test_every_fault_of_a_question(
     assert written(made)["narrator"] == "template"  # the story stays; answers are beside it
     if fault in (None, "no-responses-endpoint"):
         assert code == 0
-        answers = json.loads((made / "answers.json").read_text("utf-8"))
+        answers = answers_in(made)
         assert [a["question"] for a in answers] == ["How many?", "And now?"]
         for answer in answers:
             assert [c["text"] for c in answer["claims"]] == [HELD["text"]]

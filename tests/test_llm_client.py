@@ -12,6 +12,7 @@ from loopback import Asked, Loopback, Reply, events, whole
 from whylook.errors import ServiceError, UsageError, WhylookError
 from whylook.narration.claims import Claim
 from whylook.narration.client import Client
+from whylook.narration.consent import described
 from whylook.narration.pictures import Part
 from whylook.narration.request import Request, Turn
 from whylook.narration.settings import Settings, settings
@@ -232,6 +233,50 @@ def test_the_key_is_in_no_text_of_settings() -> None:
     assert made.key == KEY
     assert KEY not in f"{made} {made!r}"
     assert made.scrubbed(f"Bad {KEY}, sk-proj-****abcd") == "Bad [key], [key]"
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "unsaid"),
+    [
+        ("http://127.0.0.1:11434/v1", "this machine", "NOT ENCRYPTED"),
+        ("http://localhost:11434/v1", "this machine", "NOT ENCRYPTED"),
+        ("http://10.0.0.7:8000/v1", "another machine, NOT ENCRYPTED", "this machine"),
+        ("https://api.openai.com/v1", "another machine", "NOT ENCRYPTED"),
+    ],
+)
+def test_a_person_is_told_where_it_goes_and_what(url: str, said: str, unsaid: str) -> None:
+    request = Request('{"facts": []}', (Part("a map of \x1b[2Jnothing", b"12345", (40, 30)),))
+    text = "\n".join(described([request, Request("{}")], Settings(url, "some-model", key=KEY), left_out=3))
+    assert all(part in text for part in (url, said, "some-model", "40 × 30 pixels, 5 bytes", "3 further overlays"))
+    assert unsaid not in text
+    assert "\x1b" not in text
+    assert KEY not in text
+    size = sum(len(json.dumps(r.for_responses(schema=True))) for r in (request, Request("{}")))
+    assert f"{size:,} bytes" in text
+
+
+def test_a_service_cannot_write_on_the_terminal() -> None:
+    said = error_of(lambda asked: Reply(400, {"error": {"message": f"\x1b[2J{KEY}\n" + "long " * 500}}))
+    assert "\x1b" not in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "body", [[1], "null", {"output": [3]}, {"output": [{"type": "message", "content": 5}]}, {"choices": [7]}]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_json_of_any_shape_is_survived(body: Any, stream: bool) -> None:
+    error_of(lambda asked: Reply(body=body), stream=stream)
+
+
+def test_a_message_in_parts_is_read() -> None:
+    def parts(asked: Asked) -> Reply:
+        if "responses" in asked.path:
+            return Reply(501)
+        return Reply(body={"choices": [{"message": {"content": [{"type": "text", "text": GOOD}]}}]})
+
+    with Loopback(parts) as service:
+        assert client(service.url).answer(REQUEST).claims == CLAIMS
 
 
 def test_writing_in_labels_and_questions_is_quoted() -> None:

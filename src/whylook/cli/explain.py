@@ -104,7 +104,7 @@ def explain(
     own = network.given() | ({} if labels is None else {"labels": labels})
     from whylook.cli.narrate import masks, prose
     from whylook.narration import narrate as tell
-    from whylook.report.bundle import check_folder, save
+    from whylook.report.bundle import check_folder, save, save_answers
     from whylook.report.section import Section
 
     problems: list[Problem] = []
@@ -144,6 +144,8 @@ def explain(
         if spoken.error is not None:
             problems.append(Problem("language service", spoken.error))
         write()
+        if spoken.answers:  # `write` takes away answers about whatever was in the folder before
+            save_answers(spoken.answers, folder)
     if json:
         document(json_format.loads((folder / "result.json").read_text("utf-8")))
     else:

@@ -105,7 +105,6 @@ class Service:
 
 
 NO_SERVICE = Service()
-ANSWERS = "answers.json"
 
 
 @dataclass(frozen=True)
@@ -184,8 +183,7 @@ def speak(
     folder : where answers to questions are kept, in `answers.json`.
     tell : shows a line of an answer as it comes.
     """
-    from whylook.report.bundle import write_text
-    from whylook.report.manifest import to_json
+    from whylook.report.bundle import save_answers
 
     told = list(narratives)
     answers: list[dict[str, Any]] = []
@@ -207,7 +205,7 @@ def speak(
         return Spoken(offline, answers, error)
     finally:
         if answers:
-            write_text(folder / ANSWERS, to_json(answers))
+            save_answers(answers, folder)
     return Spoken(told, answers)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from whylook.errors import ServiceError
 from whylook.narration import replies
 from whylook.narration.answer import Answer, Arriving, Unreadable, read
+from whylook.narration.claims import Claim
 from whylook.narration.complaints import told
 
 if TYPE_CHECKING:
-    from whylook.narration.claims import Claim
     from whylook.narration.request import Request
     from whylook.narration.settings import Settings
 
@@ -70,19 +70,22 @@ class Client:
 
     def stream(self, request: Request, show: Callable[[Claim], None]) -> Answer:
         """Like `answer`, but call `show` with each claim as soon as it is complete."""
-        arriving, shown = Arriving(), 0
+        arriving, shown = Arriving(), list[Claim]()
         for piece in self._pieces(request):
             for claim in arriving.feed(piece):
                 show(claim)
-                shown += 1
+                shown.append(claim)
         try:
             found = read(arriving.text)
         except Unreadable:
             if shown:
-                raise ServiceError("The answer of the language service broke off; what is shown of it held.") from None
+                raise ServiceError(
+                    f"The answer of {self.settings.model} broke off; the claims above are all that came of it."
+                ) from None
             found = self._once_more(request)
-        for claim in found.claims[shown:]:
-            show(claim)
+        for claim in found.claims:  # of an answer that is not laid out as it should be
+            if claim not in shown:
+                show(claim)
         return found
 
     def _once_more(self, request: Request) -> Answer:
