@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from loopback import Asked, Loopback, Reply, events
 
+from loopback import Asked, Loopback, Reply, events
 from whylook import explain
 from whylook.facts import facts
 from whylook.narration import template
@@ -15,7 +15,7 @@ from whylook.phantom import picture
 
 pytest.importorskip("openai")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # bench is not installed
-from bench.narrator import KINDS, main, questions  # noqa: E402
+from bench.narrator import KINDS, main, questions
 
 
 def reply(claims: list[dict[str, object]]) -> Reply:

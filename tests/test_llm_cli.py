@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 import timm
 import torch
-from loopback import Asked, Loopback, Reply, events, whole
-from made_up import explanation
 from PIL import Image as Pil
 
+from loopback import Asked, Loopback, Reply, events, whole
+from made_up import explanation
 from whylook.cli import run
 from whylook.facts.evidence import of_folder
 from whylook.narration import recorded
@@ -47,7 +47,9 @@ def referee() -> ModuleType:
     named = os.environ.get("WHYLOOK_REFEREE")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "openai"
     if not (folder / "referee.py").is_file():
-        pytest.skip(f"needs the referee of the language service, not in {folder} (WHYLOOK_REFEREE names another folder)")
+        pytest.skip(
+            f"needs the referee of the language service, not in {folder} (WHYLOOK_REFEREE names another folder)"
+        )
     spec = importlib.util.spec_from_file_location("whylook_referee", folder / "referee.py")
     assert spec is not None
     assert spec.loader is not None
@@ -186,9 +188,7 @@ def test_nothing_leaves_but_facts_and_pixels(
         assert np.abs(np.asarray(Pil.open(io.BytesIO(sent[0])), float) - picture(3).rgb8()).mean() < 4
 
 
-def test_a_picture_that_has_changed_is_not_sent(
-    made: Path, kept: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_picture_that_has_changed_is_not_sent(made: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((made / "result.json").read_text("utf-8"))
     other = made / "other.png"
     Pil.fromarray(picture(4).rgb8()).save(other)
@@ -381,6 +381,10 @@ def test_every_fault_of_a_question(
         assert code == 5
         # a stream that is cut off tells by how it ends; the referee's ends as if it were whole
         assert ("broke off" if fault == "incomplete" else FAULTS[fault]) in printed.err
+        if fault in ("incomplete", "drop"):  # what came until then is kept, with the reason why it ends
+            (answer,) = answers_in(made)
+            assert [c["text"] for c in answer["claims"]] == [HELD["text"]]
+            assert len(answer["notes"]) == 1
     no_key(made, printed.out, printed.err)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whylook.explanation import Map
     from whylook.facts import Facts
     from whylook.image import Image
-    from whylook.narration.claims import Claim, Dropped
+    from whylook.narration.claims import Claim, Dropped, Verified
     from whylook.narration.narrative import Narrative
     from whylook.narration.openai import Narrator
     from whylook.narration.settings import Settings
@@ -209,6 +209,14 @@ def speak(
     return Spoken(told, answers)
 
 
+def sorted_out(shown: Sequence[Claim | Dropped]) -> Verified:
+    """Return what was shown of an answer as claims that held and claims that did not."""
+    from whylook.narration.claims import Dropped, Verified
+
+    dropped = tuple(one for one in shown if isinstance(one, Dropped))
+    return Verified(tuple(one for one in shown if not isinstance(one, Dropped)), dropped)
+
+
 def talk(narrator: Narrator, service: Service, tell: Callable[[str], None], done: list[dict[str, Any]]) -> None:
     """Answer the questions of `--ask`, then those that a person types until an empty line; claims are shown as they come.
 
@@ -221,8 +229,19 @@ def talk(narrator: Narrator, service: Service, tell: Callable[[str], None], done
     """
 
     def answer(question: str) -> None:
+        came: list[Claim | Dropped] = []
+
+        def show(one: Claim | Dropped) -> None:
+            came.append(one)
+            tell(claim_line(one))
+
         tell(f"? {question}")
-        narrative = narrator.ask(question, lambda one: tell(claim_line(one)))
+        try:
+            narrative = narrator.ask(question, show)
+        except ServiceError as error:
+            if came:  # what came before it broke off
+                done.append({"question": question, **sorted_out(came).as_dict(), "notes": [str(error)]})
+            raise
         for limit in narrative.verified.added if not done else ():  # limits are said once
             tell(claim_line(limit))
         for note in narrative.notes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whylook.narration.request import Request
     from whylook.narration.settings import Settings
 
-RETRIES = 1  # by the SDK, after a timeout, a lost connection, 429 or 5xx
+RETRIES = 1  # by the SDK, once, after a timeout, a lost connection, 429 or 5xx
 # What a server may not know, and can do without; `store` only where it is not OpenAI, who would keep what is sent.
 _OPTIONAL = {"text": "schema", "response_format": "schema", "json_schema": "schema", "store": "store"}
 

@@ -99,7 +99,9 @@ class Narrator:
 
     def _narrative(self, verified: Verified, answer: Answer) -> Narrative:
         """Count what is said not to be known: the words for it cannot be checked, and could say anything."""
-        notes: tuple[str, ...] = () if verified.kept else ("Nothing that the language model said holds against the facts.",)
+        notes: tuple[str, ...] = (
+            () if verified.kept else ("Nothing that the language model said holds against the facts.",)
+        )
         if count := len(answer.not_assessable):
             things = "one thing" if count == 1 else f"{count} things"
             notes += (f"The language model names {things} that the facts do not tell; unchecked words are not shown.",)
