@@ -11,7 +11,7 @@ import warnings
 from time import perf_counter
 
 from bench import around, averages, company, single
-from bench.harness import Clock
+from bench.harness import Clock, Row
 from bench.table import machine, rewrite
 
 JOBS = {**around.JOBS, **single.JOBS, **company.JOBS, **averages.JOBS}
@@ -27,15 +27,17 @@ def main() -> None:
         sys.exit("--table is made of all jobs, run in full; leave the names and --quick out.")
     warnings.simplefilter("ignore")  # the peers' own, of every call
     print(machine(), flush=True)
-    clock, rows, begun = Clock("--quick" in options), [], perf_counter()
-    for name in chosen:
+    clock, begun = Clock("--quick" in options), perf_counter()
+    made: dict[str, list[Row]] = {}
+    for name in reversed(chosen):  # the longest first
         print(f"[{perf_counter() - begun:4.0f} s] {name}", flush=True)
+        made[name] = []
         for row in JOBS[name](clock):
-            rows.append(row)
+            made[name].append(row)
             print("  ", row, flush=True)
     print(f"[{perf_counter() - begun:4.0f} s] done", flush=True)
     if "--table" in options:
-        rewrite(rows)
+        rewrite([row for name in chosen for row in made[name]])
 
 
 main()

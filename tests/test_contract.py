@@ -189,6 +189,10 @@ def test_dropout_that_is_always_on_follows_the_seed(name: str) -> None:
     toy = build(usual(name))
     toy.head = nn.Sequential(Always(), toy.head)
     x = batch(toy)
+    if name == "deeplift":  # the input and its baseline lose other channels, so their difference says nothing
+        with pytest.raises(whylook.Unsupported, match="draws random numbers"):
+            attribute(toy, x, name, 0, seed=1)
+        return
     assert torch.equal(attribute(toy, x, name, 0, seed=1), attribute(toy, x, name, 0, seed=1))
 
 

@@ -102,7 +102,8 @@ def _alike(now: Sequence[Attributes], then: Sequence[Attributes]) -> bool:
 
     if list(map(len, now)) != list(map(len, then)):
         return False
-    return same(dict.values) and (same(dict.keys) or [*map(list, now)] == [*map(list, then)])
+    # Not `dict.values`: the buffers of a scripted module are in a mapping of their own.
+    return same(lambda m: m.values()) and (same(lambda m: m.keys()) or [*map(list, now)] == [*map(list, then)])
 
 
 def _bring(now: Attributes, then: Attributes) -> None:

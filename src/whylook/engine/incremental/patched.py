@@ -33,7 +33,7 @@ class Run:
         """Note the operation that is followed now, by its clean arguments."""
         leaves, how = tree_flatten((args, kwargs))  # `how` tells lists of other lengths apart: ([2], []) and ([], [2])
         leaves = [leaf.clean if isinstance(leaf, Patched) else leaf for leaf in leaves]
-        key = (func, str(how), *((id(v), v._version) if isinstance(v, Tensor) else (type(v), v) for v in leaves))
+        key = (func, str(how), *(_state(v) if isinstance(v, Tensor) else (type(v), v) for v in leaves))
         self._call = (key, [leaf for leaf in leaves if isinstance(leaf, Tensor)])  # kept, so that no id is used again
 
     def clean(self, make: Callable[[], Any]) -> Any:
@@ -54,6 +54,11 @@ class Held:
     crops: Tensor
     region: Region
     dense: Tensor | None = None
+
+
+def _state(tensor: Tensor) -> tuple[int, int]:
+    """Which tensor it is, and how often it was written to; those made under `inference_mode` do not count that."""
+    return id(tensor), -1 if tensor.is_inference() else tensor._version
 
 
 class Patched(torch.Tensor):

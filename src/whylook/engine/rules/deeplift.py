@@ -64,9 +64,9 @@ class Rescale(Rules):
         if bool(sums.off.any()):
             worst = float(sums.residual[sums.off].abs().max())
             raise Unsupported(
-                f"{self.title}'s parts miss the difference of the scores by {worst:.3g}: the network mixes its rows, or lays "
-                "them on another axis than the first, where the rules compare each with its baseline. Use "
-                "integrated-gradients."
+                f"{self.title}'s parts miss the difference of the scores by {worst:.3g}: the network mixes its rows, draws "
+                "random numbers, or lays rows on another axis than the first, where the rules compare each with its "
+                "baseline. Use integrated-gradients."
             )
         return {"residual": sums.residual}, ()
 

@@ -37,7 +37,7 @@ class Sums:
     score : of the blocks, counted as the rules say.
     begun : logits times the multipliers that all began with, counted likewise.
     total : inputs times multipliers, and the biases' shares.
-    size : the same in absolute values.
+    size : the same in absolute values, and the scores of all blocks in theirs: rounding is a share of these.
     """
 
     score: Tensor
@@ -56,7 +56,7 @@ class Sums:
         exact = {torch.float64: 1e-9, torch.float32: 1e-5}.get(self.score.dtype, 0.05)
         if self.score.device.type != "cpu":
             exact = max(exact, 1e-3)  # convolutions may run in TensorFloat-32
-        return ~(self.residual.abs() <= exact * (self.size + self.score.abs()))
+        return ~(self.residual.abs() <= exact * self.size)
 
 
 class Rules:

@@ -80,16 +80,17 @@ def trace_rules(
         stacked = [filled(column, like) for column, like in zip(zip(*grads, strict=True), joint, strict=True)]
     rows = [leaf.detach().reshape(len(blocks), n, *leaf.shape[1:]) for leaf in joint]
     multipliers = [m.reshape(classes, len(blocks), n, *m.shape[2:]) for m in stacked]
-    facts, warnings = rules.account(_sums(rows, multipliers, bias, counted, started))
+    facts, warnings = rules.account(_sums(rows, multipliers, bias, counted, started, scores.abs().sum(0)))
     return RuleTrace(rows, multipliers, bias, facts, warnings)
 
 
 def _sums(
-    rows: list[Tensor], multipliers: list[Tensor], bias: list[list[Tensor]], score: Tensor, begun: Tensor
-) -> Sums:
-    """Add up what came back to the inputs and to the biases."""
+    rows: list[Tensor], multipliers: list[Tensor], bias: list[list[Tensor]], score: Tensor, begun: Tensor,
+    scale: Tensor,
+) -> Sums:  # fmt: skip
+    """Add up what came back to the inputs and to the biases; `scale` is how large the scores are that were counted."""
     classes, _, n = multipliers[0].shape[:3]
     parts = [(x * m).sum(1).reshape(classes, n, -1) for x, m in zip(rows, multipliers, strict=True)]
     parts += [torch.stack(column).reshape(classes, n, -1) for column in zip(*bias, strict=True)]
     total, size = (torch.stack([f(p).sum(2) for p in parts]).sum(0).T for f in (torch.clone, torch.abs))
-    return Sums(score, begun, total, size)
+    return Sums(score, begun, total, size + scale)
