@@ -34,7 +34,8 @@ def described(requests: Sequence[Request], settings: Settings, *, left_out: int 
     for number, request in enumerate(requests, 1):
         which = f" of picture {number}" if len(requests) > 1 else ""
         lines.append(
-            f"  facts{which}: {len(request.facts.encode()):,} bytes of JSON (names of models, classes, methods, regions; numbers)"
+            f"  facts{which}: {len(request.facts.encode()):,} bytes of JSON (numbers; names of models, classes, "
+            "methods, regions)"
         )
         lines += [
             f"  picture    {_printable(p.caption)}: {p.size[0]} × {p.size[1]} pixels, {len(p.data):,} bytes"
