@@ -31,3 +31,9 @@ class OutOfMemory(WhylookError, MemoryError):  # noqa: N818 - as Python's own Me
     """A single evaluation that does not fit into memory."""
 
     exit_code = 6
+
+
+class ServiceError(WhylookError):
+    """A language service that gave no answer to use; maps and the offline narrative do not depend on it."""
+
+    exit_code = 5

@@ -25,7 +25,8 @@ app = App(
     name="whylook",
     help="See where an image classifier looks, and whether the map of it can be believed.\n\n"
     "Exit codes: 0 done, 1 an error that whylook did not expect, 2 wrong usage, 3 a picture cannot be read, "
-    "4 a model or its weights are not to be had, 6 finished with some failures, 130 interrupted. "
+    "4 a model or its weights are not to be had, 5 the language service gave no answer (the rest is done), "
+    "6 finished with some failures, 130 interrupted. "
     "--debug shows the traceback of an error.",
     version=__version__,
     help_format="plaintext",

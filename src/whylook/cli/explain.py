@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import Parameter
 
+from whylook.cli.llm import NO_SERVICE, Service, Shown, speak
 from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork, Whole
 from whylook.cli.terminal import document, out, progress_bar, say, table
-from whylook.errors import ImageError, ModelError, UsageError, WhylookError
+from whylook.errors import ImageError, ModelError, ServiceError, UsageError, WhylookError
 from whylook.methods import METHODS
 from whylook.parameters import check_seed
 
@@ -52,6 +53,7 @@ def explain(
     mask: Annotated[list[str] | None, Many] = None,
     labels: Annotated[Path | None, Parameter(group=OWN)] = None,
     network: OwnNetwork = NONE,
+    service: Service = NO_SERVICE,
 ) -> int:
     """Show where models look in pictures: report.html, figure.png, maps.npz and result.json in a folder.
 
@@ -103,7 +105,7 @@ def explain(
     from whylook.cli.narrate import masks, prose
     from whylook.facts.measure import named_masks
     from whylook.narration import narrate as tell
-    from whylook.report.bundle import check_folder, save
+    from whylook.report.bundle import check_folder, save, save_answers
     from whylook.report.section import Section
 
     problems: list[Problem] = []
@@ -112,6 +114,8 @@ def explain(
         METHODS[wanted].fill(settings.get(wanted, {}))
     check_seed(seed)
     check_folder(output)
+    service.check(len(photos), mask)
+    narrate = narrate or service.wanted
     regions = masks(mask, photos, narrate=narrate)
     pictures = read_pictures(photos, window, problems)
     if not pictures:
@@ -130,8 +134,21 @@ def explain(
     if trust:
         explanations = trust_each(explanations, seed)
     narratives = [tell(e, regions) for e in explanations] if narrate else []
-    sections = [Section(explanations=(e,), narrative=n) for e, n in zip_longest(explanations, narratives)]
-    folder = save(explanations, output, sections=sections, problems=told(problems), narratives=narratives)
+
+    def write() -> Path:
+        sections = [Section(explanations=(e,), narrative=n) for e, n in zip_longest(explanations, narratives)]
+        return save(explanations, output, sections=sections, problems=told(problems), narratives=narratives)
+
+    folder = write()  # before a service is asked: whatever becomes of that, this is there
+    if service.wanted:
+        shown = [Shown(n.facts, e.image, e.maps) for e, n in zip(explanations, narratives, strict=True)]
+        spoken = speak(shown, narratives, service, output, tell=say if json else out)
+        narratives = spoken.narratives
+        if spoken.error is not None:
+            problems.append(Problem("language service", spoken.error))
+        write()
+        if spoken.answers:  # `write` takes away answers about whatever was in the folder before
+            save_answers(spoken.answers, folder)
     if json:
         document(json_format.loads((folder / "result.json").read_text("utf-8")))
     else:
@@ -355,8 +372,12 @@ def nothing(problems: Sequence[Problem], json: bool) -> int:
 
 def finish(problems: Sequence[Problem], failures: int = 0) -> int:
     """Exit code: that of the problems where they are of one kind, 6 where they are not."""
-    codes = {p.error.exit_code for p in problems if isinstance(p.error, ImageError | ModelError)}
-    if failures or len(codes) > 1 or any(not isinstance(p.error, ImageError | ModelError) for p in problems):
+    codes = {p.error.exit_code for p in problems if isinstance(p.error, ImageError | ModelError | ServiceError)}
+    if (
+        failures
+        or len(codes) > 1
+        or any(not isinstance(p.error, ImageError | ModelError | ServiceError) for p in problems)
+    ):
         codes.add(6)
     if not codes:
         return 0

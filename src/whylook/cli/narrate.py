@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whylook.cli.explain import explain
-from whylook.cli.terminal import document, out
+from whylook.cli.llm import NO_SERVICE, Service, Shown, speak
+from whylook.cli.terminal import document, out, say
 from whylook.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ def narrate(photos: list[str], /, **options: Any) -> int:
         return explain(photos, narrate=True, **options)
     if len(photos) > 1:
         raise UsageError("whylook narrate takes photos, or one folder with a result.json, not several of both.")
-    if wrong := [name for name in options if name not in ("mask", "output", "json")]:
+    if wrong := [name for name in options if name not in ("mask", "output", "json", "service")]:
         raise UsageError(
             f"--{wrong[0].replace('_', '-')} is for photos; {photos[0]} holds a result, whose maps are made. It takes "
-            "--mask, --output and --json."
+            "--mask, --output, --json and the options of the language service."
         )
     return _saved(Path(photos[0]), **options)
 
@@ -48,7 +49,7 @@ def _about() -> None:
     rest = lines.partition("\n")[2]
     rest = rest.replace(
         "    Pictures: JPEG, PNG, WebP, TIFF, BMP or GIF.",
-        "    Pictures, or a folder that whylook explain wrote (then only --mask, --output and --json).",
+        "    Pictures, or a folder that whylook explain wrote (then only --mask, --output, --json and the service).",
     )
     start = rest.index("narrate : bool")
     rest = rest[:start] + rest[rest.index("mask : list") :].replace("For --narrate: a", "A")
@@ -58,26 +59,44 @@ def _about() -> None:
 _about()
 
 
-def _saved(folder: Path, *, mask: Sequence[str] | None = None, output: Path | None = None, json: bool = False) -> int:
+def _saved(
+    folder: Path,
+    *,
+    mask: Sequence[str] | None = None,
+    output: Path | None = None,
+    json: bool = False,
+    service: Service = NO_SERVICE,
+) -> int:
     from whylook.facts.evidence import of_folder
     from whylook.narration import narrate as tell
+    from whylook.narration import recorded
     from whylook.narration.narrative import document as content
     from whylook.report.bundle import check_folder, save_narratives
 
     place = output or folder
     check_folder(place)
     kept = of_folder(folder)
+    service.check(len(kept), mask)
     regions = masks(mask, [e.picture for e in kept], narrate=True)
     narratives = [tell(e, regions) for e in kept]
     place.mkdir(parents=True, exist_ok=True)
     save_narratives(narratives, place)
+    error = None
+    if service.wanted:
+        shown = [
+            Shown(n.facts, recorded.picture(folder, i), recorded.maps(e))
+            for i, (e, n) in enumerate(zip(kept, narratives, strict=True))
+        ]
+        spoken = speak(shown, narratives, service, place, tell=say if json else out)
+        narratives, error = spoken.narratives, spoken.error
+        save_narratives(narratives, place)
     if json:
         document(content(narratives))
-        return 0
+        return error.exit_code if error else 0
     for narrative in narratives:
         prose(narrative)
     out(f"Written to {place}: narrative.json, narrative.md")
-    return 0
+    return error.exit_code if error else 0
 
 
 def masks(given: Sequence[str] | None, photos: Sequence[str], *, narrate: bool) -> dict[str, NDArray[np.bool_]] | None:

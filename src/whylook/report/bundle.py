@@ -7,7 +7,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whylook.report.section import Section
 
 RESULT = "result.json"
+ANSWERS, ANSWERS_SCHEMA = "answers.json", "whylook-answers/1"
 NARRATIVE = ("narrative.json", "narrative.md")
 _FIGURE = re.compile(r"figure(-\d+)?\.png")
 
@@ -72,6 +73,7 @@ def save(
     try:
         for name in stale:
             (place / name).unlink(missing_ok=True)
+        _forget_answers(place)
     except OSError as error:
         raise _told(place, error) from error
     write_text(place / "report.html", page(sections if sections is not None else made, title))
@@ -88,6 +90,21 @@ def save(
     named = NARRATIVE[0] if narratives else None
     write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
+
+
+def save_answers(answers: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write `answers.json`: what a language service answered to questions about the result in the folder."""
+    write_text(folder / ANSWERS, to_json({"schema": ANSWERS_SCHEMA, "answers": list(answers)}))
+
+
+def _forget_answers(place: Path) -> None:
+    """Take away answers about an earlier result; a file of that name that is not ours stays."""
+    try:
+        ours = json.loads((place / ANSWERS).read_text("utf-8"))["schema"] == ANSWERS_SCHEMA
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if ours:
+        (place / ANSWERS).unlink(missing_ok=True)
 
 
 def save_narratives(narratives: Sequence[Narrative], folder: Path) -> None:
