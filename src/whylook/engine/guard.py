@@ -31,7 +31,7 @@ def modules_of(network: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
+def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator[State]:
     """Run the body with `network` in eval mode, its parameters frozen and its randomness seeded; put everything back.
 
     Restored, whatever happens inside: `training` of every module, `requires_grad` and `.grad` of every parameter,
@@ -44,6 +44,10 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     network : the module.
     device : of its inputs; that device's random state is protected too.
     seed : of the randomness a network may have of its own (dropout that is always on).
+
+    Yields
+    ------
+    State, of the modules as the body finds them: whether they are `changed` since.
     """
     with _LENT, ExitStack() as stack:
         modules = modules_of(network)
@@ -77,7 +81,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 elif p.requires_grad:
                     p.requires_grad_(False)
             state.stand_in(modules)
-            yield
+            switched = any(training) or checkpointed or state.inference
+            yield State(modules, values=False) if switched else state
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
             for module, name in checkpointed:

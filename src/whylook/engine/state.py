@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from whylook.engine.blackbox import BlackBox
-
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # attributes that are never tensors
 
 Attributes = dict[str, Any]
 
@@ -34,11 +32,13 @@ class State:
         self._own = [*map(vars, plain), *(buffers for m in plain if (buffers := m._buffers))]
         self._then = list(map(dict, self._own))
         tensors = [b for m in modules for _, b in m._buffers.items() if b is not None]
-        for own in self._then:
-            for name in own.keys() - _OF_EVERY_MODULE:
-                if isinstance(t := own[name], Tensor) and not isinstance(t, nn.Parameter):
-                    tensors.append(t)
-        self._tensors = [t for t in {id(t): t for t in tensors}.values() if not t.is_inference()]
+        attributes = self._then[: len(plain)]
+        if any(issubclass(kind, Tensor) for kind in set(map(type, chain.from_iterable(map(dict.values, attributes))))):
+            for own in attributes:
+                tensors += [t for t in own.values() if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)]
+        known = {id(t): t for t in tensors}.values()
+        self._tensors = [t for t in known if not t.is_inference()]
+        self.inference = len(self._tensors) < len(known)  # whether some were made under `inference_mode`
         self._versions = [t._version for t in self._tensors]
         self._values = _joined(self._tensors) if values else {}
         self._shapes = [t.shape for t in self._tensors]
@@ -96,13 +96,13 @@ def _joined(tensors: Sequence[Tensor]) -> dict[tuple[torch.dtype, torch.device],
 
 def _alike(now: Sequence[Attributes], then: Sequence[Attributes]) -> bool:
     """Whether mappings hold the same objects by the same names."""
-
-    def same(what: Callable[[Attributes], Iterable[Any]]) -> bool:
-        return all(map(is_, chain.from_iterable(map(what, now)), chain.from_iterable(map(what, then))))
-
     if list(map(len, now)) != list(map(len, then)):
         return False
-    return same(lambda m: m.values()) and (same(lambda m: m.keys()) or [*map(list, now)] == [*map(list, then)])
+    # A name that is new comes last, so with as many values, all the same, only the last name can be another.
+    if [next(reversed(m), None) for m in now] != [next(reversed(m), None) for m in then]:
+        return False
+    values = (chain.from_iterable(m.values() for m in side) for side in (now, then))
+    return all(map(is_, *values))
 
 
 def _bring(now: Attributes, then: Attributes) -> None:

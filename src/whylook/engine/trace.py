@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from whylook.engine.folding.linear import whole_kernels_as_linear
 from whylook.engine.generators import positions
-from whylook.engine.guard import guarded, modules_of
+from whylook.engine.guard import guarded
 from whylook.engine.layers import Layer
 from whylook.engine.outputs import first_tensor, with_first
-from whylook.engine.state import State
 from whylook.engine.targets import Score, class_logits
 from whylook.errors import Unsupported
 
@@ -86,10 +85,9 @@ def trace(
 
         return hook
 
-    with guarded(network, inputs[0].device, seed):
+    with guarded(network, inputs[0].device, seed) as state:
         leaves = tuple(x.detach().clone().requires_grad_(input_gradient) for x in inputs)
         handles = []
-        state = State(modules_of(network), values=False)
         drawn = positions(inputs[0].device)
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
