@@ -40,9 +40,8 @@ def test_the_truth_is_right_and_wrong_numbers_are_not(
 
     def sentence(fact_id: str) -> dict[str, object]:
         """What the template says of a fact; of shares that it leaves out, the same in its words."""
-        for claim in true:
-            if claim["fact_ids"] == [fact_id]:
-                return claim
+        if citing := [claim for claim in true if fact_id in claim["fact_ids"]]:
+            return min(citing, key=lambda claim: len(claim["fact_ids"]))
         f = shares[fact_id]
         of = f"In the {known.titles[f.subject.methods[0]]} map of {f.subject.models[0]} for “{f.subject.target}”"
         text = f"{of}, the {f.subject.region} holds {f.text} of the mass, {f.verdict} than its {f.chance_text} of the area."

@@ -371,7 +371,14 @@ def test_ctrl_c_in_the_middle_leaves_no_result(photo: Path, tmp_path: Path) -> N
                "-x", "gradient", "-o", str(out)]  # fmt: skip
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a shell ignores it for what runs behind
     )
     until = time.monotonic() + 120
     while not ready.exists() and process.poll() is None and time.monotonic() < until:
