@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from whylook.auditing import words
 from whylook.auditing.decision import difference, p_value
 from whylook.draw import shrunk
 from whylook.explainer import prepare
-from whylook.report.page import asset, csp_hash
+from whylook.report.page import asset, still_page
 from whylook.report.payload import data_uri
 from whylook.report.words import number, percent
 
@@ -34,9 +33,6 @@ def page(audit: Audit, problems: Sequence[tuple[str, str]] = ()) -> str:
     audit : what was found.
     problems : (what, reason) of each picture that was left out.
     """
-    own = files("whylook.auditing").joinpath("page.css").read_text("utf-8")
-    style = "html,body{margin:0}\n" + asset("viewer.css") + own
-    policy = f"default-src 'none'; style-src '{csp_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = [
         ("", _verdict(audit, problems)),
         ("Conventions", _conventions(audit)),
@@ -48,17 +44,8 @@ def page(audit: Audit, problems: Sequence[tuple[str, str]] = ()) -> str:
     body = "".join(
         f'<section class="part">{f"<h2>{title}</h2>" if title else ""}{inside}</section>' for title, inside in parts
     )
-    name = _safe(audit.model.name)
-    text = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="referrer" content="no-referrer">\n<title>{name}: {TITLE}</title>\n<link rel="icon" href="data:,">\n'
-        f'<style>{style}</style>\n</head>\n<body>\n<main class="whylook audit"><header><h1>{TITLE}</h1></header>'
-        f"{body}</main>\n</body>\n</html>\n"
-    )
-    # A lone surrogate (from a file name that is not UTF-8) can be in a string but not in a file.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    style = asset("page.css", "whylook.auditing")
+    return still_page(f"{audit.model.name}: {TITLE}", "audit", style, f"<header><h1>{TITLE}</h1></header>{body}")
 
 
 def _verdict(audit: Audit, problems: Sequence[tuple[str, str]]) -> str:

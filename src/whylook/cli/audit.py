@@ -61,7 +61,7 @@ def audit(
     from whylook.auditing.truth import read_truth
     from whylook.report.bundle import check_folder
 
-    own = network.given() | ({} if class_names is None else {"labels": class_names})
+    own = network.given(class_names)
     names, photos = ([], model_and_photos) if own else (model_and_photos[:1], model_and_photos[1:])
     if not photos:
         raise UsageError("An audit needs a model and pictures: whylook audit MODEL PHOTO….")

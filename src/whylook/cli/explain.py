@@ -101,7 +101,7 @@ def explain(
     labels : Path | None
         Names of the classes: a text file, one per line, or a JSON list.
     """
-    own = network.given() | ({} if labels is None else {"labels": labels})
+    own = network.given(labels)
     from whylook.cli.narrate import masks, prose
     from whylook.facts.measure import named_masks
     from whylook.narration import narrate as tell

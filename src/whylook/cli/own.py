@@ -82,12 +82,12 @@ class OwnNetwork:
     head: Literal["softmax", "sigmoid", "binary"] | None = None
     name: str | None = None
 
-    def given(self) -> dict[str, Any]:
-        """What was given, by the names that `load_model` knows."""
+    def given(self, labels: Path | None = None) -> dict[str, Any]:
+        """What was given, by the names that `load_model` knows; with the `labels`, which commands call by other names."""
         values = {k: v for k, v in asdict(self).items() if v is not None}
         if "arch_option" in values:
             values["arch_options"] = values.pop("arch_option")
-        return values
+        return values if labels is None else {**values, "labels": labels}
 
 
 NONE = OwnNetwork()

@@ -88,7 +88,7 @@ def trust(
             f"The mask {mask} has {marked.shape[1]} × {marked.shape[0]} pixels, the picture {picture.width} × "
             f"{picture.height}; a mask is drawn over the picture, pixel by pixel."
         )
-    own = network.given() | ({} if labels is None else {"labels": labels})
+    own = network.given(labels)
     if own and model is not None:
         raise UsageError(
             "A trust card is of one model: give -m, or a network of your own with --arch and --checkpoint."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from whylook.comparison import pictures, plots, words
 from whylook.comparison.contrasts import ACCURACY, Contrast, Finding, Kind, Level
 from whylook.metrics import METRICS
-from whylook.report.page import asset, csp_hash
+from whylook.report.page import asset, still_page
 from whylook.report.words import facts, number, parameters
 from whylook.statistics.significance import ALPHA
 
@@ -22,8 +22,6 @@ _FEW = 6  # pairs; the rows of more are folded away
 
 def page(comparison: Comparison) -> str:
     """Return the page as one HTML document; its content security policy allows its one style sheet and data pictures."""
-    style = "html,body{margin:0}\n" + asset("viewer.css") + asset("comparison.css")
-    policy = f"default-src 'none'; style-src '{csp_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = [(name, title, body) for name, title, body in _parts(comparison) if body]
     links = "".join(f'<li><a href="#{name}">{_safe(title)}</a></li>' for name, title, _ in parts)
     sections = "".join(
@@ -31,18 +29,12 @@ def page(comparison: Comparison) -> str:
         "</section>"
         for name, title, body in parts
     )
-    title = f"{_safe(comparison.data.name)}: {TITLE}"
-    text = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="referrer" content="no-referrer">\n<title>{title}</title>\n<link rel="icon" href="data:,">\n'
-        f'<style>{style}</style>\n</head>\n<body>\n<main class="whylook comparison">'
+    head = (
         f'<header><h1>{TITLE}</h1><p class="prose">{_safe(_intro(comparison))}</p>'
-        f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav></header>{sections}</main>\n</body>\n</html>\n'
+        f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav></header>'
     )
-    # A lone surrogate (from a file name that is not UTF-8) can be in a string but not in a file.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    style = asset("page.css", "whylook.comparison")
+    return still_page(f"{comparison.data.name}: {TITLE}", "comparison", style, head + sections)
 
 
 def _parts(comparison: Comparison) -> Iterable[tuple[str, str, str]]:

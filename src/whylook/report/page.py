@@ -7,7 +7,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,36 @@ def page(what: Iterable[Explanation | Section], title: str | None = None) -> str
         "script_hash": csp_hash(script),
         "data": embed(data),
     }
+    return _filled("page.html", parts)
+
+
+def still_page(title: str, kind: str, style: str, body: str) -> str:
+    """Return a page that runs nothing: one HTML document that needs no other file and fetches nothing.
+
+    Its content security policy allows its one style sheet, by its hash, and pictures from the file itself.
+
+    Parameters
+    ----------
+    title : as plain text.
+    kind : class of its main element, by which `style` knows it.
+    style : what it has beyond the report's style sheet.
+    body : HTML.
+    """
+    whole = "html,body{margin:0}\n" + asset("viewer.css") + style
+    parts = {"title": html.escape(title), "kind": kind, "style": whole, "style_hash": csp_hash(whole), "body": body}
+    return _filled("still.html", parts)
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
     # One pass, so that a value that looks like a placeholder stays what it is.
-    text = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], asset("page.html"))
+    text = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], asset(template))
     # A lone surrogate (from a file name that is not UTF-8) can be in a string but not in a file.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def asset(name: str) -> str:
-    """Return the text of a file beside this module (`viewer.js`, `viewer.css`, `page.html`)."""
-    return files("whylook.report").joinpath(name).read_text("utf-8")
+def asset(name: str, room: str = "whylook.report") -> str:
+    """Return the text of a file that comes with a package, by default this one (`viewer.js`, `viewer.css`, …)."""
+    return files(room).joinpath(name).read_text("utf-8")
 
 
 def embed(data: object) -> str:

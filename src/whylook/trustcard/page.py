@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import html
-import re
-from importlib.resources import files
 
 from whylook.draw import overlay, shrunk
 from whylook.report import words
-from whylook.report.page import asset, csp_hash
+from whylook.report.page import asset, still_page
 from whylook.report.payload import data_uri
 from whylook.trustcard import drawing
 from whylook.trustcard.card import CHANCE, NOT_ASSESSABLE, SUPPORTED, Figure, Question, TrustCard, Verdict
@@ -16,7 +14,6 @@ from whylook.trustcard.words import chance, error_rates, spent
 
 _LONG_SIDE = 520  # pixels: twice the width that a picture is shown at, for dense screens
 _CLASS = {SUPPORTED: "supported", CHANCE: "chance-level", NOT_ASSESSABLE: "unknown"}
-_PAGE_STYLE = "html,body{margin:0}.whylook{min-height:100vh}\n"
 _KEY = (
     '<svg class="key" viewBox="0 0 68 14" aria-hidden="true"><line class="axis" x1="0" x2="68" y1="7" y2="7"/>'
     '<rect class="chance" x="8" y="2" width="30" height="10" rx="2"/><line class="tick" x1="23" x2="23" y1="1" y2="13"/>'
@@ -26,12 +23,8 @@ _KEY = (
 
 def page(card: TrustCard) -> str:
     """Return the card as one HTML document that needs no other file, fetches nothing and runs nothing."""
-    style = _PAGE_STYLE + asset("viewer.css") + files("whylook.trustcard").joinpath("card.css").read_text("utf-8")
     title = f"Trust card: {words.facts(card.map.method).title} of {card.map.model}, {card.explanation.image.name}"
-    parts = {"title": _text(title), "style": style, "style_hash": csp_hash(style), "body": _body(card)}
-    whole = files("whylook.trustcard").joinpath("card.html").read_text("utf-8")
-    text = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], whole)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return still_page(title, "card-page", asset("card.css", "whylook.trustcard"), _body(card))
 
 
 def _body(card: TrustCard) -> str:
