@@ -290,7 +290,9 @@ def _models(comparison: Comparison) -> str:
     told = comparison.plan.facts()["methods"]
     for method in comparison.plan.methods:
         known = facts(method)
-        own = ", ".join(f"{k} = {v}" for k, v in parameters(told[method]).items()) or "none"
+        own = (
+            ", ".join(f"{k} = {'not given' if v is None else v}" for k, v in parameters(told[method]).items()) or "none"
+        )
         why = [f"{m}: {w}" for m in comparison.models if (w := comparison.gathered.why_missing(m, method))]
         missing = f'<p class="failed">{_safe(" ".join(why))}</p>' if why else ""
         made.append(
