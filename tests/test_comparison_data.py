@@ -141,6 +141,27 @@ def test_masks_of_every_kind_of_png(tmp_path: Path) -> None:
         assert (mask_file(path) == marked).all(), mode
 
 
+def test_masks_with_a_palette_are_read_by_color_unless_its_first_entry_is_the_background(tmp_path: Path) -> None:
+    marked = np.zeros((4, 5), bool)
+    marked[1:3, 2:] = True
+    path = tmp_path / "mask.png"
+
+    def saved(values: np.ndarray, palette: list[int], **options: object) -> np.ndarray:
+        made = Pillow.fromarray(values.astype(np.uint8), "P")
+        made.putpalette(palette)
+        made.save(path, **options)
+        return mask_file(path)
+
+    white_first = [255, 255, 255, 0, 0, 0]
+    assert (saved(~marked, white_first) == marked).all()
+    assert (saved(marked * 5, [0, 0, 0] * 10) == marked).all()  # a label map: colors say nothing
+    assert (saved(marked, [255, 255, 255, 255, 0, 0], transparency=0) == marked).all()
+    assert (saved(~marked, [255, 0, 0, 0, 0, 0], transparency=1) == marked).all()
+    gray = Pillow.fromarray(marked.astype(np.uint8) * 255).convert("RGB")
+    gray.quantize(4).save(path)
+    assert (mask_file(path) == marked).all()
+
+
 def test_polygons_agree_with_matplotlib() -> None:
     from matplotlib.path import Path as Outline
 
