@@ -60,6 +60,17 @@ def test_a_verdict_tables_and_two_files(films: list[str], tmp_path: Path, capsys
     assert "notes.txt" in written["failures"][0]["what"]
 
 
+def test_a_picture_that_is_there_twice_is_left_out(
+    films: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(Path(films[0]).read_bytes())
+    assert run(["audit", "phantom:efficientnet", *films[:3], str(copy), films[1], "--json", "-o", str(tmp_path / "o")]) == 6
+    said = capsys.readouterr()
+    assert said.err.count("is the same picture as") == 2
+    assert len(json.loads(said.out)["images"]) == 3
+
+
 def test_the_terminal_marks_the_declared_and_says_the_cost(films: list[str], tmp_path: Path) -> None:
     import contextlib
     import io
