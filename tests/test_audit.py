@@ -220,7 +220,9 @@ def test_an_answer_that_is_not_finite_is_not_right() -> None:
         assert (loud.values == 0).all()
         assert (loud.evidence.top == -1).all()
         assert found.decision.named != found.rows.index(loud)
-    fed = whylook.audit(replace(model, preprocess=replace(declared, mean=(0.0,), std=(1.0,), scale=255.0)), list(films()))
+    fed = whylook.audit(
+        replace(model, preprocess=replace(declared, mean=(0.0,), std=(1.0,), scale=255.0)), list(films())
+    )
     assert "not finite" in fed.html()
     assert fed.decision.kind == "not assessable" or fed.decision.named != 0
 

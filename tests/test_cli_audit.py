@@ -65,7 +65,10 @@ def test_a_picture_that_is_there_twice_is_left_out(
 ) -> None:
     copy = tmp_path / "copy.png"
     copy.write_bytes(Path(films[0]).read_bytes())
-    assert run(["audit", "phantom:efficientnet", *films[:3], str(copy), films[1], "--json", "-o", str(tmp_path / "o")]) == 6
+    assert (
+        run(["audit", "phantom:efficientnet", *films[:3], str(copy), films[1], "--json", "-o", str(tmp_path / "o")])
+        == 6
+    )
     said = capsys.readouterr()
     assert said.err.count("is the same picture as") == 2
     assert len(json.loads(said.out)["images"]) == 3
@@ -117,6 +120,10 @@ def test_labels_are_read_by_path_name_and_stem(tmp_path: Path) -> None:
     table.write_text("file,label\na,1\na,2\n", encoding="utf-8")
     with pytest.raises(UsageError, match="more than one class"):
         read_truth(table, ["a"])
+    table.write_text("file,label\n1.png,2\nx/2.png,2\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="several pictures are called so"):
+        read_truth(table, ["x/1.png", "y/1.png"])
+    assert read_truth(table, ["x/1.png", "x/2.png"]) == ["2", "2"]
 
 
 @cache

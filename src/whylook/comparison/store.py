@@ -25,6 +25,7 @@ class Store:
     def __init__(self, folder: Path | None = None) -> None:
         self._file: TextIO | None = None
         self._records: dict[str, dict[str, Any]] = {}
+        self._earlier: set[str] = set()  # keys that were there
         self.taken = 0
         if folder is None:
             return
@@ -48,11 +49,12 @@ class Store:
                 self._records[record["key"]] = record["measured"]
             except (ValueError, TypeError, KeyError):
                 continue
+        self._earlier = set(self._records)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was measured under a key, or None."""
         found = self._records.get(key)
-        self.taken += found is not None
+        self.taken += key in self._earlier
         return found
 
     def put(self, key: str, measured: dict[str, Any], **about: str) -> dict[str, Any]:
