@@ -48,8 +48,8 @@ from whylook.trustcard.second import candidates
 from whylook.trustcard.warn import empty
 
 METHODS = (
-    "gradient", "input-x-gradient", "smoothgrad", "integrated-gradients", "blur-ig", "grad-cam", "hirescam", "layercam",
-    "lrp", "deeplift", "guided-backprop", "excitation-backprop", "occlusion", "xrai",
+    "gradient", "input-x-gradient", "smoothgrad", "integrated-gradients", "grad-cam", "hirescam", "layercam", "lrp",
+    "guided-backprop", "occlusion",
 )  # fmt: skip
 PAGE = Path(__file__).parents[3] / "docs" / "trust.md"
 _TWIN = 1_000_003  # seed of the random weights whose maps are passed off as the network's

@@ -33,7 +33,7 @@ def falls_of_copies(case: Case, copies: int = COPIES) -> list[float]:
     x, found = case.remake.x, []
     for seed in generator(case.seed, "reliance", case.picture).integers(0, 2**31, copies):
         twin = next(iter(forgetting(case.remake.network, x, seed=int(seed))))[1]
-        with perturbing(twin, x, seed=case.seed) as board:
+        with perturbing(twin, x, seed=case.seed, evaluations=2) as board:
             logits, one_logit = board.logits(np.ones((1, 1, 1), bool), 0)
             top = int(logits[0, 0] > 0) if one_logit else int(logits[0].argmax())
             found.append(_fall(Perturbed(board, top, softmax=case.perturbed.softmax)))
