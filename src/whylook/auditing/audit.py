@@ -117,13 +117,13 @@ class Audit:
         WhylookError
             If the folder cannot be written to.
         """
-        from whylook.report.bundle import make_folder, write_text
+        from whylook.report.bundle import write_text, writing
         from whylook.report.manifest import to_json
 
         place = Path(folder)
-        make_folder(place, RESULT)
-        write_text(place / "audit.html", self.html(problems))
-        write_text(place / RESULT, to_json(self.as_dict(problems)))
+        with writing(place, RESULT):
+            write_text(place / "audit.html", self.html(problems))
+            write_text(place / RESULT, to_json(self.as_dict(problems)))
         return place
 
 

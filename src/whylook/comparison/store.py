@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from whylook.errors import WhylookError
+from whylook.held import take
 
 FILE = "measured.jsonl"
 
@@ -31,11 +32,14 @@ class Store:
         path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if path.is_file():
-                self._read(path)
             self._file = path.open("a", encoding="utf-8")
+            if free := take(self._file.fileno()):
+                self._read(path)
         except OSError as error:
             raise WhylookError(f"Cannot write {path}: {error.strerror or error}; choose another folder.") from error
+        if not free:
+            self._file.close()
+            raise WhylookError(f"Another comparison is writing to {folder}; wait for it, or choose another folder.")
 
     def _read(self, path: Path) -> None:
         whole = path.read_bytes()
