@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from whylook.facts.fact import shown
-from whylook.narration.binding import Bound, bind, governed, unsupported
+from whylook.narration.binding import Bound, Place, at, bind, governed, uncovered, unsupported
 from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
 from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
 from whylook.narration.numbers import numbers, unreadable
-from whylook.narration.reading import DIMENSIONS, Reading, is_verbatim, subject
+from whylook.narration.reading import DIMENSIONS, FINDING, NAME, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -42,6 +42,13 @@ _VERDICTS = (
     (r"uneven(?:ly)?", "spread", ("uneven",)),
 )
 _VERDICT = tuple((re.compile(rf"\b(?:{p})\b", re.IGNORECASE), kind, allowed) for p, kind, allowed in _VERDICTS)
+
+
+_OWN_VERB = re.compile(
+    r"[;:]|\b(?:is|are|was|were|has|have|had|holds?|gives?|lies?|puts?|says?|contains?|peaks?|shows?|reach(?:es)?|covers?|"
+    r"answers?|receives?|carr(?:y|ies)|assigns?)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,22 +173,53 @@ def _numbers(it: Checked) -> str | None:
 def _tells_something(it: Checked) -> str | None:
     if not it.told:
         return "does not say what its facts are about"
-    for term in it.reading.terms:
-        same = {t.name for t in it.reading.terms if (t.start, t.end) == (term.start, term.end)}
-        if same & {"models", "methods", "maps", "pictures", "note"} or same & {f.name for f in it.told}:
-            continue
-        return f"speaks of “{it.claim.text[term.start : term.end]}” without a fact about it"
+    quoted = {f.text for f in it.told if f.name.endswith(FINDING)}
+    if len(quoted) > 1:
+        return "quotes more than one finding, which cannot be told apart"
+    for group in it.reading.groups(NAME):
+        for spot in group:
+            if spot.names & {"models", "methods", "maps", "pictures", "note"}:
+                continue
+            told = [f for f in it.told if {f.name, f.name.removesuffix(FINDING)} & spot.names]
+            word = it.claim.text[spot.start : spot.end]
+            if not told:
+                return f"speaks of “{word}” without a fact about it"
+            place = at(spot.start, spot.end)
+            here = [f for f in told if governed(it.reading, told, f, place)]
+            if not here or uncovered(it.reading, here, place):
+                return f"puts “{word}” with a name that its facts do not put it with"
     return unsupported(it.reading, it.told)
 
 
 def _verdicts(it: Checked) -> str | None:
-    text = it.reading.masked
     for pattern, kind, allowed in _VERDICT:
-        for found in pattern.finditer(text):
-            fits = [f for f in it.told if f.verdict in allowed and (not kind or f.name == kind)]
-            if not any(governed(it.reading, it.told, f, found.start()) for f in fits):
+        fits = [f for f in it.told if f.verdict in allowed and (not kind or f.name == kind)]
+        for found in pattern.finditer(it.reading.masked):
+            if not all(_holds(it, fits, place) for place in _reach(it.reading, found)):
                 return f"says “{found[0]}”, which its facts do not"
     return None
+
+
+def _holds(it: Checked, fits: Sequence[Fact], place: Place) -> bool:
+    here = [f for f in fits if governed(it.reading, it.told, f, place)]
+    return bool(here) and not uncovered(it.reading, here, place, (*DIMENSIONS, NAME))
+
+
+def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
+    """Places for which a verdict word stands: its own, and the names behind it that have no verb or word of their own.
+
+    “The largest share lies in the center by A, and in the upper left by B” says it of both.
+    """
+    text = reading.masked
+    yield at(*word.span())
+    for mention in reading.mentions:
+        if mention.start < word.end():
+            continue
+        if _OWN_VERB.search(text, word.end(), mention.start):
+            return
+        after = min((m.start for m in reading.mentions if m.start >= mention.end), default=len(text))
+        if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
+            yield at(mention.start, mention.end)
 
 
 def _comparisons(it: Checked) -> str | None:
