@@ -20,7 +20,7 @@ _BEFORE = re.compile(
     re.I,
 )
 _AFTER = re.compile(
-    r"^\s*(?:of the (?:picture's |shown )?area|of the area shown|by chance|by area alone|for an even spread)", re.I
+    r"^\s*(?:of the (?:picture's |shown )?area|of the area shown|by chance|by area alone|by area|for an even spread)", re.I
 )
 _INTERVAL_LABEL = re.compile(r"95\s*%\s*(?:confidence )?interval", re.I)
 _COUNTED = re.compile(r"^\s*(?:cells|pictures|images|pairs)\b", re.I)
@@ -81,7 +81,7 @@ def bind(reading: Reading, told: Sequence[Fact]) -> tuple[Bound, ...] | str:
         roles: tuple[Role, ...] = ("value", "interval") if role == "value" else (role,)
         alike = [(f, r) for f in told for r in roles if any(_same(number, n, f) for n in _shown(f, r))]
         fits = [(f, r) for f, r in alike if governed(reading, told, f, place)]
-        if not fits or uncovered(reading, [f for f, _ in fits], place):
+        if not fits or uncovered(reading, told, [f for f, _ in fits], place):
             where = "not the one that its sentence says" if alike else "not in its facts as it is shown there"
             return f"the number {number.text} is {where}"
         out.append(Bound(number, *fits[0]))
@@ -135,6 +135,8 @@ def governed(reading: Reading, told: Sequence[Fact], fact: Fact, place: Place) -
         if len({subject(f, dimension) for f in told if subject(f, dimension)}) < 2 or not own:
             continue
         group = _governing(reading, dimension, place)
+        if dimension == "target" and not reading.groups(dimension):  # the other names tell which
+            continue
         if len(own) > 1:
             if {n for spot in group for n in spot.names} != set(own):
                 return False
@@ -143,17 +145,28 @@ def governed(reading: Reading, told: Sequence[Fact], fact: Fact, place: Place) -
     return True
 
 
-def uncovered(reading: Reading, fits: Sequence[Fact], place: Place, dimensions: Sequence[Dimension] = DIMENSIONS) -> bool:
+def uncovered(
+    reading: Reading,
+    told: Sequence[Fact],
+    fits: Sequence[Fact],
+    place: Place,
+    dimensions: Sequence[Dimension] = DIMENSIONS,
+) -> bool:
     """Whether a list of names governs `place`, and for one of them, or a combination of them, none of `fits` is there."""
-    lists = [(d, _picked(_governing(reading, d, place), place)) for d in dimensions]
-    wide = [(d, spots) for d, spots in lists if len(spots) > 1]
-    narrowed = [d for d in dimensions if place.of > 1 and len(_governing(reading, d, place)) == place.of]
-    if len(narrowed) > 1:  # “the A and B maps of C and D, 1 and 2” can be read in two ways
+    lists = {d: group for d in dimensions if len(group := _governing(reading, d, place)) > 1}
+    numbered = [d for d, group in lists.items() if place.of == len(group) and len(_singles(told, d)) > 1]
+    if len(numbered) > 1:  # “the A and B maps of C and D, 1 and 2” can be read in two ways
         return True
+    wide = [(d, group) for d, group in lists.items() if d not in numbered]
     return any(
         not any(all(_about(f, d, spot) for (d, _), spot in zip(wide, these, strict=True)) for f in fits)
         for these in product(*(spots for _, spots in wide))
     )
+
+
+def _singles(told: Sequence[Fact], dimension: Dimension) -> set[str]:
+    """What facts are about in a dimension, less those that are about two at once."""
+    return {own[0] for f in told if len(own := subject(f, dimension)) == 1}
 
 
 def _about(fact: Fact, dimension: Dimension, spot: Spot) -> bool:
@@ -175,12 +188,14 @@ def _governing(reading: Reading, dimension: Dimension, place: Place) -> Sequence
     groups = reading.groups(dimension)
     if not groups:
         return ()
+    if own := [g for g in groups for spot in g if (spot.start, spot.end) == (place.start, place.end)]:
+        return own[0]
     later = [g for g in groups if g[0].start >= place.end]
     if later and _leads_on(reading.masked[place.end : later[0][0].start]):
         return later[0]
-    if place.first < groups[0][0].start:
-        return later[0] if later else ()
     earlier = [g for g in groups if g[0].start <= place.start]
+    if place.first < groups[0][0].start and later:
+        return later[0]
     return earlier[-1] if earlier else ()
 
 
@@ -208,14 +223,14 @@ def unsupported(reading: Reading, told: Sequence[Fact]) -> str | None:
 
 
 def _together(reading: Reading, told: Sequence[Fact], mention: Mention) -> bool:
-    """Whether some fact told is about this name and about the names that govern it."""
+    """Whether some fact told is about this name and about the names that govern it, each of them where they are a list."""
     about = [f for f in told if mention.name in subject(f, mention.dimension)]
     first = min(m.start for m in reading.mentions if m.dimension == mention.dimension)
     place = Place(mention.start, mention.end, first)
-    return any(
-        all(_fits(reading, told, fact, other, mention, place) for other in DIMENSIONS if other != mention.dimension)
-        for fact in about
-    )
+    others = [d for d in DIMENSIONS if d != mention.dimension]
+    fits = [f for f in about if all(_fits(reading, told, f, other, mention, place) for other in others)]
+    before = DIMENSIONS[: DIMENSIONS.index(mention.dimension)]
+    return bool(fits) and not uncovered(reading, told, fits, place, before)
 
 
 def _fits(

@@ -72,7 +72,7 @@ def _by_chance(reading: Reading, told: Sequence[Fact], place: int) -> tuple[Side
         return None
     if len({(f.name, f.subject.region) for f in measured}) != 1 or len({_way(f) for f in measured}) != 1:
         return None
-    if uncovered(reading, measured, where):
+    if uncovered(reading, told, measured, where):
         return None
     return _side(measured[0], "value"), _side(measured[0], "chance")
 

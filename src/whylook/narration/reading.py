@@ -28,7 +28,7 @@ TERMS = {
     "share": r"mass",
     "density": r"times|densit(?:y|ies)|dense[rst]*",
     "peak": r"peak(?:s|ed)?",
-    "agreement": r"agree(?:s|ment)?|disagree(?:s|ment)?|correlat(?:e|es|ion)",
+    "agreement": r"agree(?:s|ment)?|disagree(?:s|ment)?|correlat(?:e|es|ions?)",
     "same class": r"same class|different classes",
     "negative share": r"against",
     "models": r"models?|networks?",
@@ -39,8 +39,12 @@ TERMS = {
     "warning": r"warnings?",
     "failure": r"missing",
     "note": r"notes?|noted",
+    "pairs between models": r"pairs of maps between models",
+    "pairs within a model": r"pairs of maps within (?:a|one) model",
 }
 VERBATIM = ("warning", "failure", "empty", "note", "limit")
+COUNTED = frozenset({"models", "methods", "maps", "pictures", "note"})
+"""Kinds of facts whose words stand in sentences about others, too."""
 FINDING = " finding"
 _MASK = "\x00"
 
@@ -189,7 +193,7 @@ class Reading:
     def _groups(self) -> dict[Dimension, tuple[tuple[Spot, ...], ...]]:
         found: dict[Dimension, tuple[tuple[Spot, ...], ...]] = {}
         for dimension in (*DIMENSIONS, NAME):
-            these = [m for m in (self.terms if dimension == NAME else self.mentions) if m.dimension == dimension]
+            these = [m for m in (self._kinds if dimension == NAME else self.mentions) if m.dimension == dimension]
             places: dict[tuple[int, int], set[str]] = {}
             for m in these:
                 places.setdefault((m.start, m.end), set()).add(m.name)
@@ -204,6 +208,12 @@ class Reading:
                     lists.append([spot])
             found[dimension] = tuple(tuple(spots) for spots in lists)
         return found
+
+    @property
+    def _kinds(self) -> Sequence[Mention]:
+        """Kinds of facts that are named, without “maps” and the like where it is not their number that is told."""
+        cited = {f.name for f in self.cited}
+        return [t for t in self.terms if t.name in cited or t.name not in COUNTED]
 
     @cached_property
     def words(self) -> frozenset[str]:
