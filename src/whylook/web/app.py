@@ -48,7 +48,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = house or await asyncio.to_thread(House, settings)
+        parts = await asyncio.to_thread(House, settings) if house is None else house
         app.state.house = parts
         await asyncio.to_thread(parts.start)
         purging = asyncio.create_task(_purge(parts))
