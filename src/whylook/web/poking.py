@@ -283,7 +283,6 @@ def poke(
         If not a single map could be made.
     """
     from whylook.explainer import answer, explain
-    from whylook.explanation import Explanation
 
     before: dict[str, Answer] = {}
     after: dict[str, Answer] = {}
