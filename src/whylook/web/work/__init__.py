@@ -1,0 +1,5 @@
+"""What is done for a job, by its kind: each called with the house, the job and a function that reports progress."""
+
+from whylook.web.work.explaining import explanation
+
+WORK = {"explanation": explanation}

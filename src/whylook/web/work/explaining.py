@@ -1,0 +1,100 @@
+"""Makes the maps of a job's pictures, and the files of its result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whylook.errors import Unsupported
+
+if TYPE_CHECKING:
+    from whylook.explanation import Explanation
+    from whylook.report.section import Section
+    from whylook.web.house import House
+    from whylook.web.jobs.job import Job
+    from whylook.web.jobs.queue import Report
+
+VIEW = "view.json"
+
+
+def explanation(house: House, job: Job, report: Report) -> None:
+    """Explain the pictures, and write `view.json` and then what `Explanation.save` writes.
+
+    A picture of which no map can be made is named on the page; where none can be made at all, the job fails.
+
+    Raises
+    ------
+    WhylookError
+        As `whylook.explain`.
+    """
+    from whylook.report.bundle import save
+
+    made, problems = explained(house, job, report)
+    report(1, 1, "writing")
+    folder = house.store.folder(job)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sections = sections_of(made, problems)
+    write_view(folder, sections)
+    save(made, folder, sections=sections, problems=problems)
+
+
+def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[tuple[str, str]]]:
+    """Return the explanations of a job's pictures, and (name, reason) of each that came to nothing."""
+    from whylook.explainer import explain
+
+    asked = job.request
+    pictures = [house.picture(ref) for ref in asked["pictures"]]
+    models = []
+    for name in asked["models"]:
+        report(0, 0, f"loading {name}")
+        models.append(house.models.load(name))
+    made: list[Explanation] = []
+    problems: list[tuple[str, str]] = []
+    for number, picture in enumerate(pictures):
+
+        def advance(done: int, total: int, what: str, before: int = number) -> None:
+            report(before * total + done, len(pictures) * total, what)
+
+        try:
+            made.append(explain(picture, models, asked["methods"], targets(asked), progress=advance, **options(asked)))
+        except Unsupported as error:
+            if len(pictures) == 1:
+                raise
+            problems.append((picture.name, str(error)))
+    if not made:
+        raise Unsupported(problems[0][1])
+    return made, problems
+
+
+def targets(asked: Any) -> Any:
+    """Return the classes of a request as `explain` takes them."""
+    given = list(asked["target"])
+    if not given:
+        return None
+    return "shared" if given == ["shared"] else given
+
+
+def options(asked: Any) -> dict[str, Any]:
+    """Return the other arguments of `explain` in a request."""
+    return {name: asked[name] for name in ("score", "against", "seed", "parameters")}
+
+
+def sections_of(made: list[Explanation], problems: list[tuple[str, str]]) -> list[Section]:
+    """Return the sections of the page."""
+    from whylook.report.section import Section
+
+    sections = [Section(explanations=(e,)) for e in made]
+    if problems:
+        told = tuple(f"{name}: {why}" for name, why in problems)
+        sections.append(Section(title="Pictures without maps", text=told))
+    return sections
+
+
+def write_view(folder: Path, sections: list[Section]) -> None:
+    """Write what the viewer is fed."""
+    from whylook.report.bundle import write_text
+    from whylook.report.payload import payload
+
+    data = payload(sections)
+    write_text(folder / VIEW, json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
