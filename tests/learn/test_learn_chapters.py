@@ -106,7 +106,7 @@ def test_pieces_come_in_order_and_parameters_are_read():
 
 @pytest.mark.parametrize("text", ["No head.", "---\nslug: a\ntitle: b\npart: poems\norder: 1\n---\n"])
 def test_a_file_that_is_no_chapter_is_refused(text):
-    with pytest.raises(ValueError, match="head|part"):
+    with pytest.raises(ValueError, match=r"head|part"):
         read(text)
 
 

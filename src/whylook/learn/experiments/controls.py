@@ -43,7 +43,10 @@ class Number:
             If it is no number from `low` to `high`, or no whole one where that is asked for.
         """
         whole = all(float(v).is_integer() for v in (self.low, self.step))
-        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+        try:
+            number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+        except OverflowError:
+            number = math.inf
         if not self.low <= number <= self.high or (whole and not number.is_integer()):
             kind = "a whole number" if whole else "a number"
             raise UsageError(f"{self.name} must be {kind} from {self.low:g} to {self.high:g}, not {value!r}.")

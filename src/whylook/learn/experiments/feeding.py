@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from whylook.explainer import explain, prepare
+from whylook.explainer import device_of, explain, prepare
 from whylook.image import Image
 from whylook.learn.experiments.controls import Choice, Network
 from whylook.learn.experiments.films import drawn
@@ -122,7 +122,7 @@ def _right(model: Model, films: Sequence[Phantom]) -> int:
 
     from whylook.image import load_image
 
-    x = torch.stack([model.preprocess.apply(load_image(f.pixels)) for f in films])
+    x = torch.stack([model.preprocess.apply(load_image(f.pixels)) for f in films]).to(device_of(model))
     with torch.no_grad():
-        said = model.network(x).argmax(1).numpy()
+        said = model.network(x).argmax(1).cpu().numpy()
     return int(np.sum(said == [f.label for f in films]))

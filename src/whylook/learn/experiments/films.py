@@ -58,10 +58,11 @@ def answers(model: Model, films: Iterable[Phantom]) -> NDArray[np.float64]:
     """Logits [n, classes] of films, in one batch."""
     import torch
 
+    from whylook.explainer import device_of
     from whylook.phantom.inputs import batch
 
     with torch.no_grad():
-        return np.asarray(model.network(batch(films)).double().numpy())
+        return np.asarray(model.network(batch(films).to(device_of(model))).double().cpu().numpy())
 
 
 def margins(logits: NDArray[np.float64], label: int) -> NDArray[np.float64]:
@@ -74,10 +75,10 @@ def margins(logits: NDArray[np.float64], label: int) -> NDArray[np.float64]:
 def maps(model: Model, method: str, films: Sequence[Phantom], label: int, **parameters: Any) -> list[NDArray[Any]]:
     """Maps of films for one class, each [H, W] on its film, made in one batch."""
     from whylook.attribution import attribute
-    from whylook.explainer import one_map
+    from whylook.explainer import device_of, one_map
     from whylook.methods import METHODS
     from whylook.phantom.inputs import PREPROCESS, batch
 
-    values: Any = attribute(model.network, batch(films), method, label, **parameters)
+    values: Any = attribute(model.network, batch(films).to(device_of(model)), method, label, **parameters)
     whole = PREPROCESS.geometry(as_image(films[0], "film"))
     return [whole.on_image(one_map(row, METHODS[method])) for row in values]

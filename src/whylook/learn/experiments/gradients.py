@@ -30,8 +30,8 @@ def gradient(image: Image, model: Model, reach: float) -> Outcome:
     explanation = explain(image, model, "gradient")
     shown = explanation.maps[0]
     target = shown.target
-    network = deepcopy(model.network).double()  # differences of 10⁻⁶ need more than single precision
-    x = prepare(model, image).double()
+    network = deepcopy(model.network).cpu().double()  # differences of 10⁻⁶ need more than single precision
+    x = prepare(model, image).cpu().double()
     leaf = x.clone().requires_grad_()
     with torch.enable_grad():
         (slopes,) = torch.autograd.grad(network(leaf)[0, target.index], leaf)
@@ -41,7 +41,7 @@ def gradient(image: Image, model: Model, reach: float) -> Outcome:
 
     def changed(by: list[float]) -> list[float]:
         batch = x.expand(len(by), *x.shape[1:]).clone()
-        batch[:, channel, row, column] += torch.tensor(by, dtype=batch.dtype, device=batch.device)
+        batch[:, channel, row, column] += torch.tensor(by, dtype=batch.dtype)
         with torch.no_grad():
             return [float(v) for v in torch.cat([network(part)[:, target.index] for part in torch.split(batch, 8)])]
 

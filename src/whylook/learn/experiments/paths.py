@@ -182,7 +182,7 @@ def _slopes(model: Model, start: Tensor, x: Tensor, target: int) -> tuple[list[f
     told: list[float] = []
     for part in torch.split(rows, 8):
         maps: Any = attribute(model.network, part, "gradient", target, score="probability")
-        sizes += [float(v) for v in maps.double().sum((1, 2))]
+        sizes += [float(v) for v in maps.cpu().double().sum((1, 2))]
         with torch.no_grad():
             told += [float(v) for v in model.probabilities(model.network(part))[:, target]]
     return [float(a) for a in at], told, sizes

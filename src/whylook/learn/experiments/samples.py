@@ -58,7 +58,8 @@ def three_pictures(model: Model, other: Model, part: str, n: int, first: int) ->
     wrong = float(np.mean(np.sign(triples) != np.sign(whole)))
     sentences.append(
         f"All {_ALL} pictures together: {signed(100 * whole, 1)} percentage points for {model.name}, "
-        f"p = {number(sign_flip(differences))}. Of the {len(triples):,} ways to pick three of them, {share(wrong)} have the other sign."
+        f"p = {number(sign_flip(differences))}. Of the {len(triples):,} ways to pick three of them, {share(wrong)} have the "
+        "other sign."
     )
     rest = [i for i in range(_ALL) if i not in chosen]
     plot = Plot(

@@ -107,8 +107,8 @@ def mistakes(model: Model, which: int) -> Outcome:
     lost, won = (int((a & ~b).sum()) for a, b in zip(right.values(), list(right.values())[::-1], strict=True))
     p = mcnemar(lost, won)
     sentences = [
-        f"The films show the same {_FILMS} patients twice. With the marker in discs only (but for a few), {model.name} is right "
-        f"on {rows[0][2]}; with the marker in the others, on {rows[1][2]}.",
+        f"The films show the same {_FILMS} patients twice. With the marker in discs only (but for a few), {model.name} is "
+        f"right on {rows[0][2]}; with the marker in the others, on {rows[1][2]}.",
         f"{lost} of them it gets right in the first series only, {won} in the second only: p = {number(p)} by McNemar's test. "
         + (
             "The marker makes the mistakes."
