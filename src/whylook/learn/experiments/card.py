@@ -28,7 +28,7 @@ def trust_card(image: Image, model: Model, method: str) -> Outcome:
     sentences = [
         f"{card.verdict[0].upper()}{card.verdict[1:]}. {card.because}",
         *(
-            f"{'Decides' if q.decides else 'Informs'}: {q.asks} {q.verdict[0].upper()}{q.verdict[1:]}. {q.because}"
+            f"{'Decides' if q.decides else 'Informs'}: {q.asks} {q.verdict[0].upper()}{q.verdict[1:]}. {_sentence(q.because)}"
             for q in card.questions
         ),
         *card.warnings,
@@ -59,3 +59,7 @@ def trust_card(image: Image, model: Model, method: str) -> Outcome:
         )
     numbers = {q.name: q.statistic for q in card.questions if q.statistic is not None}
     return Outcome((*foreign(model, image), *sentences), numbers, (card.explanation,), tuple(plots), table)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")

@@ -10,7 +10,7 @@ import torch
 from whylook.explainer import explain, prepare
 from whylook.image import Image
 from whylook.learn.experiments.controls import Network, Number
-from whylook.learn.experiments.measures import foreign, number, roughness, saying, share, signed, similarity
+from whylook.learn.experiments.measures import foreign, logits, number, roughness, saying, share, signed, similarity
 from whylook.learn.experiments.outcome import Outcome, Plot, Series
 from whylook.learn.experiments.registration import experiment
 from whylook.models.model import Model
@@ -34,7 +34,7 @@ def gradient(image: Image, model: Model, reach: float) -> Outcome:
     x = prepare(model, image).cpu().double()
     leaf = x.clone().requires_grad_()
     with torch.enable_grad():
-        (slopes,) = torch.autograd.grad(network(leaf)[0, target.index], leaf)
+        (slopes,) = torch.autograd.grad(logits(network, leaf)[0, target.index], leaf)
     place = int(slopes.abs().argmax())
     slope = float(slopes.flatten()[place])
     channel, row, column = (int(i) for i in np.unravel_index(place, tuple(x.shape[1:])))
@@ -43,7 +43,9 @@ def gradient(image: Image, model: Model, reach: float) -> Outcome:
         batch = x.expand(len(by), *x.shape[1:]).clone()
         batch[:, channel, row, column] += torch.tensor(by, dtype=batch.dtype)
         with torch.no_grad():
-            return [float(v) for v in torch.cat([network(part)[:, target.index] for part in torch.split(batch, 8)])]
+            return [
+                float(v) for v in torch.cat([logits(network, part)[:, target.index] for part in torch.split(batch, 8)])
+            ]
 
     low, high, middle = changed([-_STEP, _STEP, 0.0])
     difference = (high - low) / (2 * _STEP)

@@ -11,6 +11,8 @@ from whylook.errors import UsageError
 from whylook.report.words import number, percent
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from whylook.explanation import Explanation, Map
     from whylook.image import Image
     from whylook.models.model import Model
@@ -20,6 +22,7 @@ __all__ = [
     "foreign",
     "half_mass",
     "interval",
+    "logits",
     "number",
     "percent",
     "roughness",
@@ -42,6 +45,13 @@ def share(value: float) -> str:
     if 0 < value < 0.001:
         return "less than 0.1 %"
     return f"{100 * value:.0f} %" if value >= 0.1 else f"{100 * value:.1f} %"
+
+
+def logits(network: nn.Module, x: Tensor) -> Tensor:
+    """Logits [n, classes] of inputs [n, …]; a head of one logit has two classes, 0 with its negative."""
+    from whylook.engine.targets import class_logits
+
+    return class_logits(network(x), x.shape[0])[0]
 
 
 def saying(explanation: Explanation, model: str) -> str:

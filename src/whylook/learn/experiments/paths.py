@@ -15,7 +15,7 @@ from whylook.explainer import explain, prepare
 from whylook.explanation import Explanation
 from whylook.image import Image
 from whylook.learn.experiments.controls import Choice, Network, Number
-from whylook.learn.experiments.measures import foreign, number, percent, saying, share, similarity
+from whylook.learn.experiments.measures import foreign, logits, number, percent, saying, share, similarity
 from whylook.learn.experiments.outcome import Outcome, Plot, Series
 from whylook.learn.experiments.registration import experiment
 from whylook.models.model import Model
@@ -98,7 +98,7 @@ class Sharpened(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, classes] of inputs [n, …]."""
-        out: Tensor = self.network(x) * self.factor
+        out: Tensor = logits(self.network, x) * self.factor
         return out
 
 
@@ -132,7 +132,7 @@ def saturation(image: Image, model: Model, sure: int) -> Outcome:
         sentences.append("It is zero all along the way: in single precision nothing is left of it.")
     elif left < 0.1:
         sentences.append(
-            f"At the picture {share(left)} of that is left: the score is saturated. The gradient there says nothing of what "
+            f"At the picture {share(left) if left else 'nothing'} of that is left: the score is saturated. The gradient there says nothing of what "
             "made the network sure; the logit's gradient, and the integral over the way, still do."
         )
     else:
@@ -168,7 +168,7 @@ def _along(network: nn.Module, start: Tensor, x: Tensor, target: int) -> tuple[l
     """Scores at points of the straight path."""
     at = torch.linspace(0, 1, _ON_PATH)
     with torch.no_grad():
-        rows = [network(start + float(a) * (x - start))[0, target] for a in at]
+        rows = [logits(network, start + float(a) * (x - start))[0, target] for a in at]
     return [float(a) for a in at], [float(r) for r in rows]
 
 
@@ -184,5 +184,5 @@ def _slopes(model: Model, start: Tensor, x: Tensor, target: int) -> tuple[list[f
         maps: Any = attribute(model.network, part, "gradient", target, score="probability")
         sizes += [float(v) for v in maps.cpu().double().sum((1, 2))]
         with torch.no_grad():
-            told += [float(v) for v in model.probabilities(model.network(part))[:, target]]
+            told += [float(v) for v in model.probabilities(logits(model.network, part))[:, target]]
     return [float(a) for a in at], told, sizes

@@ -95,11 +95,12 @@ def random_weights(image: Image, model: Model, method: str) -> Outcome:
         )
         + ".",
     )
+    again = replace(edges, model=blank.maps[0].model)  # the same picture, so the same edges
     both = replace(
         explanation,
         models={**explanation.models, **blank.models},
         predictions={**explanation.predictions, **blank.predictions},
-        maps=(edges, *blank.maps) if detects else (*explanation.maps, edges, *blank.maps),
+        maps=(edges, again) if detects else (*explanation.maps, edges, *blank.maps, again),
         fingerprints={**explanation.fingerprints, **blank.fingerprints},
     )
     return Outcome((*foreign(model, image), *sentences), {"left": left, "edges": edge}, (both,), (plot,))
