@@ -1,71 +1,27 @@
-"""A server for tests: in this process, or listening on a free port of this machine."""
+"""Servers for tests: in this process, or listening on a free port of this machine."""
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
-from fastapi.testclient import TestClient
-
-from whylook.web.app import create_app
-from whylook.web.settings import Settings
-
-BASE = "http://127.0.0.1:8000"
-
-
-@contextmanager
-def serving(settings: Settings) -> Iterator[TestClient]:
-    """A client of an application that has been started; it raises nothing for a 500, but shows it."""
-    with TestClient(create_app(settings), base_url=BASE, raise_server_exceptions=False) as client:
-        yield client
-
-
-@contextmanager
-def listening(**settings: Any) -> Iterator[str]:
-    """The address of a server on a free port."""
-    import uvicorn
-
-    with socket.socket() as bound:
-        bound.bind((settings.get("host", "127.0.0.1"), 0))
-        port = bound.getsockname()[1]
-        app = create_app(Settings(port=port, **settings))
-        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.02)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive(), "the server did not end"
-
-
-def finished(client: Any, job: dict[str, Any], seconds: float = 60.0) -> dict[str, Any]:
-    """The job when it is over."""
-    until = time.monotonic() + seconds
-    while job["state"] in ("queued", "running"):
-        assert time.monotonic() < until, job
-        time.sleep(0.02)
-        job = client.get(job["links"]["self"]).json()
-    return job
+collect_ignore_glob = [] if find_spec("fastapi") and find_spec("httpx") else ["*.py"]
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
+    from servers import serving
+
+    from whylook.web.settings import Settings
+
     with serving(Settings(data=tmp_path / "data")) as made:
         yield made
 
@@ -73,6 +29,10 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., TestClient]]:
     """Makes clients of applications with settings of one's own."""
+    from servers import serving
+
+    from whylook.web.settings import Settings
+
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(serving(Settings(**settings)))
 
@@ -80,5 +40,7 @@ def serve() -> Iterator[Callable[..., TestClient]]:
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that all tests share, for browsers."""
+    from servers import listening
+
     with listening(data=tmp_path_factory.mktemp("live") / "data") as address:
         yield address

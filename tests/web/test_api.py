@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import finished
 from fastapi.testclient import TestClient
 from PIL import Image as Pil
+from servers import asked, finished, refused
 
 import whylook
 from whylook.explainer import DEFAULT_METHODS
@@ -25,20 +25,6 @@ def photo(size: tuple[int, int] = (90, 60), kind: str = "PNG", mode: str = "RGB"
     stream = io.BytesIO()
     Pil.fromarray(RNG.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(mode).save(stream, kind)
     return stream.getvalue()
-
-
-def asked(client: TestClient, files: Any = None, **form: Any) -> dict[str, Any]:
-    reply = client.post("/api/explanations", data=form, files=files)
-    assert reply.status_code == 202, reply.text
-    return reply.json()
-
-
-def refused(reply: Any, status: int, kind: str) -> str:
-    assert reply.status_code == status, reply.text
-    assert reply.json()["error"]["kind"] == kind
-    sentence: str = reply.json()["error"]["sentence"]
-    assert sentence.endswith((".", "?"))
-    return sentence
 
 
 def test_from_an_upload_to_the_maps_that_python_gives(client: TestClient) -> None:
@@ -74,21 +60,18 @@ def test_from_an_upload_to_the_maps_that_python_gives(client: TestClient) -> Non
         assert json.loads(archive.read("whylook/result.json")) == result
 
 
-@pytest.mark.parametrize(
-    ("link", "kind", "name"),
-    [
+def test_files_are_downloads_of_their_kind(client: TestClient) -> None:
+    job = finished(client, asked(client, picture="sample:disc", models="phantom:vgg", methods="grad-cam"))
+    for link, kind, name in (
         ("report", "text/html; charset=utf-8", "report.html"),
         ("figure", "image/png", "figure.png"),
         ("arrays", "application/octet-stream", "maps.npz"),
         ("folder", "application/zip", "whylook.zip"),
-    ],
-)
-def test_files_are_downloads_of_their_kind(client: TestClient, link: str, kind: str, name: str) -> None:
-    job = finished(client, asked(client, picture="sample:disc", models="phantom:vgg", methods="grad-cam"))
-    reply = client.get(job["links"][link])
-    assert reply.headers["content-type"] == kind
-    assert reply.headers["content-disposition"] == f'attachment; filename="{name}"'
-    assert int(reply.headers["content-length"]) == len(reply.content) > 200
+    ):
+        reply = client.get(job["links"][link])
+        assert reply.headers["content-type"] == kind
+        assert reply.headers["content-disposition"] == f'attachment; filename="{name}"'
+        assert int(reply.headers["content-length"]) == len(reply.content) > 200
 
 
 def test_no_path_of_the_server_is_told(client: TestClient, tmp_path: Any) -> None:

@@ -131,8 +131,9 @@ def saturation(image: Image, model: Model, sure: int) -> Outcome:
     if most == 0:
         sentences.append("It is zero all along the way: in single precision nothing is left of it.")
     elif left < 0.1:
+        rest = share(left) if left else "nothing"
         sentences.append(
-            f"At the picture {share(left) if left else 'nothing'} of that is left: the score is saturated. The gradient there says nothing of what "
+            f"At the picture {rest} of that is left: the score is saturated. The gradient there says nothing of what "
             "made the network sure; the logit's gradient, and the integral over the way, still do."
         )
     else:

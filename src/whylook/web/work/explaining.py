@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 VIEW = "view.json"
+_DRAWING = threading.Lock()  # the one renderer that measures text
+PLACES = "places.json"  # of the explanations among the pictures asked for
 
 
 def explanation(house: House, job: Job, report: Report) -> None:
-    """Explain the pictures, and write `view.json` and then what `Explanation.save` writes.
+    """Explain the pictures, and write `view.json` and then what `Explanation.save` writes; figures when there is time.
 
     A picture of which no map can be made is named on the page; where none can be made at all, the job fails.
 
@@ -28,19 +31,50 @@ def explanation(house: House, job: Job, report: Report) -> None:
     WhylookError
         As `whylook.explain`.
     """
-    from whylook.report.bundle import save
+    from whylook.report.bundle import save, write_text
 
-    made, problems = explained(house, job, report)
+    made, places, problems = explained(house, job, report)
     report(1, 1, "writing")
     folder = house.store.folder(job)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     sections = sections_of(made, problems)
     write_view(folder, sections)
-    save(made, folder, sections=sections, problems=problems)
+    write_text(folder / PLACES, json.dumps(places))
+    save(made, folder, sections=sections, problems=problems, draw=False)
+    house.undrawn[job.id] = made
+    house.queue.later(lambda: draw(house, job))
 
 
-def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[tuple[str, str]]]:
-    """Return the explanations of a job's pictures, and (name, reason) of each that came to nothing."""
+def draw(house: House, job: Job) -> bool:
+    """Draw the figures of a job that is done, if its explanations are still in memory; return whether there are figures."""
+    from whylook.report.bundle import draw_figures, figure_names
+
+    folder = house.store.folder(job)
+    with _DRAWING:
+        made = house.undrawn.pop(job.id, None)
+        if not (folder / PLACES).is_file():  # the job was removed
+            return False
+        if made is not None:
+            draw_figures(made, folder)
+        names = figure_names(len(json.loads((folder / PLACES).read_text("utf-8"))))
+        return all((folder / name).is_file() for name in names)
+
+
+def draw_again(house: House, job: Job) -> None:
+    """Explain once more, which gives the same maps, and draw; for figures that the server's end left undone.
+
+    Raises
+    ------
+    WhylookError
+        If that cannot be done any more.
+    """
+    made, _, _ = explained(house, job, lambda done, total, what: None)
+    house.undrawn[job.id] = made
+    draw(house, job)
+
+
+def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[int], list[tuple[str, str]]]:
+    """Return the explanations of a job's pictures, their places, and (name, reason) of each that came to nothing."""
     from whylook.explainer import explain
 
     asked = job.request
@@ -50,6 +84,7 @@ def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation]
         report(0, 0, f"loading {name}")
         models.append(house.models.load(name))
     made: list[Explanation] = []
+    places: list[int] = []
     problems: list[tuple[str, str]] = []
     for number, picture in enumerate(pictures):
 
@@ -58,13 +93,14 @@ def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation]
 
         try:
             made.append(explain(picture, models, asked["methods"], targets(asked), progress=advance, **options(asked)))
+            places.append(number)
         except Unsupported as error:
             if len(pictures) == 1:
                 raise
             problems.append((picture.name, str(error)))
     if not made:
         raise Unsupported(problems[0][1])
-    return made, problems
+    return made, places, problems
 
 
 def targets(asked: Any) -> Any:
