@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whylook.errors import ImageError, UsageError
 from whylook.web.api.answers import done
 from whylook.web.api.shapes import CONFLICT, ERRORS, FULL, GONE
+from whylook.web.api.trust import ref_of
 from whylook.web.errors import NotFound
 from whylook.web.house import House, TheHouse
 from whylook.web.poking import Edit, Poked, edited, highest, patient, poke, read_mask
@@ -61,7 +62,10 @@ class Switched(BaseModel):
 class Asked(BaseModel):
     """What is to be done to a picture, and who is asked about it."""
 
-    picture: str = Field(description="A ref: sample:ID, upload:ID, or a job's id.", max_length=100)
+    picture: str = Field(
+        description="A ref: sample:ID, upload:ID, or an explanation's id and which of its pictures, from 0: ID/0.",
+        max_length=100,
+    )
     models: list[Name] = Field(min_length=1, max_length=16)
     methods: list[Name] = Field(min_length=1, max_length=16)
     targets: dict[str, int] = Field(
@@ -125,18 +129,43 @@ def phantom(house: TheHouse, asked: Patient) -> dict[str, Any]:
 def _poked(house: House, asked: Asked) -> dict[str, Any]:
     from whylook.report.payload import payload
 
-    image = house.picture(asked.picture)
+    ref = _ref(house, asked.picture)
+    image = house.picture(ref)
     switched = image
     edits: list[Edit] = []
     for edit in asked.edits:
         if isinstance(edit, Switched):
-            switched = _switched(house, asked.picture, edit)
+            switched = _switched(house, ref, edit)
         else:
             edits.append(Edit(_mask(house, edit, image), edit.fill))
     changed = edited(switched, edits, asked.seed)
     models = [house.models.load(name) for name in asked.models]
     answers = poke(image, changed, models, asked.methods, targets=asked.targets, against=asked.against, seed=asked.seed)
-    return {"view": payload([answers.explanation]), "models": _told(answers, asked.against), "filled": _filled(edits)}
+    return {
+        "view": payload([answers.explanation]),
+        "models": _told(answers, asked.against),
+        "filled": _filled(edits),
+        "switches": _switches(house, ref),
+    }
+
+
+def _ref(house: House, given: str) -> str:
+    """Which picture of the server is meant; those of an explanation count without those that came to nothing."""
+    name, slash, number = given.partition("/")
+    if ":" in given or not slash:
+        return given
+    if not (number.isdecimal() and len(number) < 4):
+        raise UsageError(f"{given!r} is no picture; after the slash comes its number, from 0.")
+    return ref_of(house, done(house.store.job(name)), int(number))
+
+
+def _switches(house: House, ref: str) -> dict[str, bool] | None:
+    """What can be switched off in a picture, and whether it is there; None for one that is not drawn."""
+    kind, _, name = ref.partition(":")
+    if kind != "sample":
+        return None
+    sample = house.samples[name]
+    return {"lesion": True, "marker": sample.marker, "catheter": sample.catheter}
 
 
 def _filled(edits: Sequence[Edit]) -> float:
