@@ -124,7 +124,12 @@ function poke(element, { job, view, context, which }) {
 
   /* ---- what is shown ---- */
 
-  const working = (on) => (busy.textContent = on ? "asking …" : "");
+  let patience = 0;
+  const working = (on) => {
+    clearTimeout(patience);
+    busy.textContent = on ? "asking …" : "";
+    if (on) patience = setTimeout(() => (busy.textContent = "waiting for what is being computed …"), 2500);
+  };
   const told = async (answer, at, closed) => {
     await Promise.all([easel.show(answer.view.pictures[0].src), viewer ? viewer.update(answer.view) : open(answer.view)]);
     if (closed && at === steps()) {
@@ -339,6 +344,7 @@ function poke(element, { job, view, context, which }) {
   return () => {
     stopped = true;
     clearTimeout(timer);
+    clearTimeout(patience);
     easel.stop();
     viewer?.destroy();
   };
