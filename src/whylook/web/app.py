@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 import whylook
 from whylook.errors import WhylookError
-from whylook.web.errors import Busy, body, status
+from whylook.web.errors import Busy, NotAgreed, body, status
 from whylook.web.house import House
 from whylook.web.security import BodyLimit, Gate
 from whylook.web.settings import Settings
@@ -48,7 +48,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = house or await asyncio.to_thread(House, settings)
+        parts = await asyncio.to_thread(House, settings) if house is None else house
         app.state.house = parts
         await asyncio.to_thread(parts.start)
         purging = asyncio.create_task(_purge(parts))
@@ -70,6 +70,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
         if find_spec(f"whylook.web.api.{name}") is not None:
             app.include_router(import_module(f"whylook.web.api.{name}").router)
     app.add_exception_handler(WhylookError, _told)
+    app.add_exception_handler(NotAgreed, _asked)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
@@ -96,6 +97,11 @@ async def _told(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         body(_printable(str(error)), kind), code, {"Retry-After": "2"} if isinstance(error, Busy) else None
     )
+
+
+async def _asked(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NotAgreed)
+    return JSONResponse({**body(str(error), "consent"), "preview": error.preview}, 409)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from whylook.errors import ImageError, ModelError, OutOfMemory, ServiceError, Unsupported, UsageError, WhylookError
 
 
@@ -23,6 +25,14 @@ class TooLarge(WhylookError):  # noqa: N818 - as HTTP calls it
 
 class TooLong(WhylookError):  # noqa: N818 - as `TooLarge`
     """A computation that took longer than it may."""
+
+
+class NotAgreed(Exception):  # noqa: N818 - no error: the question before the answer
+    """What would leave the machine, for a person to agree to; nothing has."""
+
+    def __init__(self, preview: dict[str, Any]) -> None:
+        super().__init__("Nothing was sent: look at what would be, and agree to it.")
+        self.preview = preview
 
 
 _STATUS: tuple[tuple[type[WhylookError], int, str], ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -10,16 +11,19 @@ from fastapi import Depends, Request
 from whylook.errors import UsageError
 from whylook.web.catalogue import Catalogue
 from whylook.web.errors import NotFound
+from whylook.web.folder import allowed
 from whylook.web.jobs.events import Events
 from whylook.web.jobs.models import Models
 from whylook.web.jobs.queue import Queue
 from whylook.web.jobs.store import Store
+from whylook.web.narrators import Narrators
 from whylook.web.samples import Samples
 from whylook.web.settings import Settings, data_folder
-from whylook.web.work import WORK
+from whylook.web.uploads import without_path
+from whylook.web.work import ASKING, COMPUTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from whylook.image import Image
     from whylook.web.jobs.job import Job
@@ -47,22 +51,30 @@ class House:
         self.models = Models(self.catalogue.load, settings.limits.memory)
         self.store = Store(settings.data or data_folder(), settings.keep)
         self.events = Events()
-        work = {kind: self._bound(function) for kind, function in WORK.items()}
-        self.queue = Queue(self.store, self.events, work, settings.limits)
+        self.narrators = Narrators()
+        self.queue = self._queue(COMPUTING, "whylook-device")
+        self._asking = self._queue(ASKING, "whylook-service")  # a service that answers late keeps no map waiting
 
-    def _bound(self, function: Callable[[House, Job, Report], None]) -> Callable[[Job, Report], None]:
-        return lambda job, report: function(self, job, report)
+    def _queue(self, work: Mapping[str, Callable[[House, Job, Report], None]], name: str) -> Queue:
+        bound = {kind: partial(function, self) for kind, function in work.items()}
+        return Queue(self.store, self.events, bound, self.settings.limits, name)
+
+    def lane(self, kind: str) -> Queue:
+        """Return the queue that jobs of a kind wait in."""
+        return self._asking if kind in ASKING else self.queue
 
     def start(self) -> None:
         """Begin to compute."""
         self.store.purge()
         self.queue.start()
+        self._asking.start()
 
     def close(self) -> None:
         """Stop computing and let go of the data folder."""
         self.events.close()
-        self.queue.close()
-        self.store.close()
+        ended = [lane.close() for lane in (self.queue, self._asking)]
+        if all(ended):
+            self.store.close()
 
     def labels(self, name: str) -> tuple[str, ...]:
         """Return the names of a model's classes; the model is loaded for it, where its labels are not known yet."""
@@ -79,7 +91,8 @@ class House:
 
         Parameters
         ----------
-        ref : `sample:ID`, `upload:ID`, the id of a job (its first picture), or `ID/1`, its second.
+        ref : `sample:ID`, `upload:ID`, `folder:PATH` (below the folder that was allowed), the id of a job (its first
+            picture), or `ID/1`, its second.
 
         Raises
         ------
@@ -100,6 +113,8 @@ class House:
                 raise NotFound("The file of this picture is gone; hand it in again.")
             image = load_image(file, max_pixels=self.settings.limits.pixels)
             return replace(image, name=known.name, source=None)
+        if colon and kind == "folder":
+            return self.chosen(name)
         if colon:
             raise UsageError(f"{ref[:80]!r} is no picture of this server; it is sample:ID, upload:ID, or a job's id.")
         job, _, number = ref.partition("/")
@@ -108,6 +123,17 @@ class House:
         if index >= len(refs):
             raise NotFound(f"The job has no picture {ref[:80]!r}.")
         return self.picture(str(refs[index]))
+
+    def chosen(self, path: str) -> Image:
+        """Return a picture of the folder that was allowed; raises what `allowed` does, and `ImageError`."""
+        from whylook.errors import ImageError
+        from whylook.image import load_image
+
+        file = allowed(self.settings.folder, path)
+        try:
+            return replace(load_image(file, max_pixels=self.settings.limits.pixels), source=None)
+        except ImageError as error:
+            raise ImageError(without_path(str(error), file, file.name)) from error
 
 
 def house(request: Request) -> House:

@@ -52,7 +52,7 @@ def take(house: House, stream: BinaryIO, name: str | None) -> Picture:
             try:
                 image = load_image(file, max_pixels=house.settings.limits.pixels)
             except ImageError as error:
-                raise ImageError(_said(str(error), file, called)) from error
+                raise ImageError(without_path(str(error), file, called)) from error
         now = time.time()
         kept = Picture(ref, called, image.width, image.height, image.notes, now, now + house.settings.keep)
         house.store.add_picture(kept)
@@ -82,8 +82,8 @@ def _copy(stream: BinaryIO, file: Path, most: int) -> None:
         raise WhylookError(f"The picture cannot be kept: {error.strerror or error}.") from error
 
 
-def _said(sentence: str, file: Path, called: str) -> str:
-    """An error without the path that it is about."""
+def without_path(sentence: str, file: Path, called: str) -> str:
+    """Return what is said of a file of the server, without its path."""
     return sentence.replace(str(file), called).replace("or raise the limit (max_pixels).", "and hand it in again.")
 
 

@@ -15,13 +15,14 @@ Name = Annotated[str, Path(pattern="^[A-Za-z0-9]{8,64}$", examples=["pX3kqT0m1vH
 
 def answer(house: House, job: Job) -> dict[str, Any]:
     """Return a job, ready for JSON."""
-    progress = house.queue.progress(job)
+    lane = house.lane(job.kind)
+    progress = lane.progress(job)
     return {
         "id": job.id,
         "kind": job.kind,
         "of": job.of,
         "state": job.state,
-        "position": house.queue.position(job),
+        "position": lane.position(job),
         "progress": {"done": progress.done, "total": progress.total, "what": progress.what},
         "error": job.error,
         "created": job.created,
@@ -39,6 +40,8 @@ def links(job: Job) -> dict[str, str]:
     found = {"self": own, "events": f"{own}/events", "again": f"{own}/again"}
     if job.state != "done":
         return found
+    if job.kind == "trust":
+        return {**found, "result": f"{own}/result", "page": f"{own}/trust.html"}
     if job.kind != "explanation":
         return {**found, "result": f"{own}/result"}
     base = f"/api/explanations/{job.id}"

@@ -14,7 +14,8 @@ from whylook.errors import UsageError
 from whylook.web.api.answers import TheExplanation, answer
 from whylook.web.api.jobs import kept
 from whylook.web.api.shapes import CONFLICT, ERRORS, FULL, GONE, JobAnswer
-from whylook.web.errors import TooLarge
+from whylook.web.errors import NotFound, TooLarge
+from whylook.web.folder import allowed
 from whylook.web.house import House, TheHouse
 from whylook.web.parameters import checked
 from whylook.web.uploads import take
@@ -63,11 +64,25 @@ def explain(
     if (maps := count * len(asked["models"]) * len(asked["methods"]) * max(1, len(asked["target"]))) > _MOST_MAPS:
         raise TooLarge(f"{maps} maps are more than the {_MOST_MAPS} of one job; make several jobs.")
     house.queue.check()  # before any picture is decoded
-    named = [(ref, house.picture(ref).name) for ref in refs]
+    named = [_named(house, ref) for ref in refs]
     taken = [take(house, f.file, f.filename) for f in files]
     pictures = [(f"upload:{p.id}", p.name) for p in taken] + named
     request = {"pictures": [ref for ref, _ in pictures], "names": [name for _, name in pictures], **asked}
     return answer(house, house.queue.submit("explanation", request))
+
+
+def _named(house: House, ref: str) -> tuple[str, str]:
+    """A picture that a job may keep to, and what it is called: of one in the folder a copy is taken."""
+    kind, _, path = ref.partition(":")
+    if kind != "folder":
+        return ref, house.picture(ref).name
+    file = allowed(house.settings.folder, path)
+    try:
+        with file.open("rb") as stream:
+            taken = take(house, stream, file.name)
+    except OSError as error:
+        raise NotFound("There is no such picture in the folder that may be read.") from error
+    return f"upload:{taken.id}", taken.name
 
 
 def request_of(

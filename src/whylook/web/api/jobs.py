@@ -79,7 +79,7 @@ def result(house: TheHouse, job: TheJob) -> FileResponse:
 def delete(house: TheHouse, job: TheJob) -> Any:
     """Cancel a job that waits or runs: 202 and the job. Remove one that is over, with its files: 204."""
     if not job.over:
-        job = house.queue.cancel(job)
+        job = house.lane(job.kind).cancel(job)
     else:
         house.store.remove(job)
         house.events.forget(job.id)
@@ -102,7 +102,7 @@ def again(house: TheHouse, job: TheJob) -> dict[str, Any]:
         raise Conflict(f"That job is {job.state}; it can be run again when it is over.")
     for ref in job.request.get("pictures", ()):
         house.picture(str(ref))
-    return answer(house, house.queue.submit(job.kind, job.request, job.of))
+    return answer(house, house.lane(job.kind).submit(job.kind, job.request, job.of))
 
 
 def kept(house: House, job: Job, name: str, media_type: str, *, download: str | None = None) -> FileResponse:

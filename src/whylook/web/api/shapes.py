@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-_JOB = {
+_JOB: dict[str, JsonValue] = {
     "id": "pX3kqT0m1vH9s2LwQaZ8yA",
     "kind": "explanation",
     "of": None,

@@ -1,4 +1,4 @@
-"""The one thread that computes on the device: short things first, then jobs in the order they came."""
+"""A thread that computes: short things first, then jobs in the order they came."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from whylook.errors import WhylookError
-from whylook.web.errors import Busy, NotFound, TooLong
+from whylook.web.errors import Busy, TooLong
 from whylook.web.jobs.job import INTERRUPTED, Job, Progress
 from whylook.web.settings import Limits
 
@@ -47,9 +47,12 @@ class Queue:
     store, events : where jobs are kept, and who is told.
     work : what to do for a job, by its kind: called with the job and a function that reports progress.
     limits : how many may wait, and how long one may run.
+    name : of the thread.
     """
 
-    def __init__(self, store: Store, events: Events, work: Mapping[str, Work], limits: Limits) -> None:
+    def __init__(
+        self, store: Store, events: Events, work: Mapping[str, Work], limits: Limits, name: str = "whylook-device"
+    ) -> None:
         self._store, self._events, self._work, self._limits = store, events, work, limits
         self._changed = threading.Condition()
         self._short: tuple[deque[_Short], deque[_Short]] = (deque(), deque())  # urgent ones, others
@@ -60,16 +63,25 @@ class Queue:
         self._deadline = float("inf")
         self._stop: str | None = None
         self._closing = False
-        self._thread = threading.Thread(target=self._compute, name="whylook-device", daemon=True)
+        self._thread = threading.Thread(target=self._compute, name=name, daemon=True)
 
     def start(self) -> None:
         """Take up what waited when the server was last stopped, and begin to compute."""
         with self._changed:
-            self._waiting.extend(self._store.recovered())
+            self._waiting.extend(self._store.recovered(self._work))
         self._thread.start()
 
-    def close(self, patience: float = 10.0) -> None:
-        """Stop the job that runs at its next report, and the thread; what waits is kept for the next start."""
+    def close(self, patience: float = 10.0) -> bool:
+        """Stop the job that runs at its next report, and the thread; what waits is kept for the next start.
+
+        Parameters
+        ----------
+        patience : seconds to wait for the thread.
+
+        Returns
+        -------
+        Whether it has ended; one that has not is in the middle of a single step, and writes nothing more but how it ends.
+        """
         with self._changed:
             self._closing = True
             self._stop = self._stop or "closing"
@@ -79,6 +91,7 @@ class Queue:
         for short in self._short:
             for _, future in short:
                 future.cancel()
+        return not self._thread.is_alive()
 
     # Jobs
 
@@ -191,11 +204,8 @@ class Queue:
             with self._changed:
                 self._running = job
             self._events.changed([job.id])
-            work = self._work.get(job.kind)
-            if work is None:
-                raise NotFound(f"This server does not know work of the kind {job.kind!r}.")
             self._report(0, 0, "")
-            work(job, self._report)
+            self._work[job.kind](job, self._report)
             ended: dict[str, Any] = {"state": "done"}
         except Stopped as stopped:
             ended = self._stopped(stopped.why)

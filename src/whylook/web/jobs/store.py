@@ -184,20 +184,22 @@ class Store:
         """Where the files of a job lie; it may not be there yet."""
         return self.root / "results" / job.id
 
-    def recovered(self) -> list[Job]:
-        """Set right what a stop of the server left, and return the jobs that still wait, oldest first.
+    def recovered(self, kinds: Iterable[str]) -> list[Job]:
+        """Set right what a stop of the server left of the jobs of these kinds, and return those that wait, oldest first.
 
         What was running is done where its result is whole, and interrupted otherwise.
         """
-        for row in self._rows("SELECT * FROM jobs WHERE state = 'running'"):
-            job = _job(row)
+        mine = set(kinds)
+        for job in map(_job, self._rows("SELECT * FROM jobs WHERE state = 'running'")):
+            if job.kind not in mine:
+                continue
             if (self.folder(job) / RESULT).is_file():
                 self.change(job, state="done", finished=time.time())
             else:
                 shutil.rmtree(self.folder(job), ignore_errors=True)
                 self.change(job, state="interrupted", error=INTERRUPTED, finished=time.time())
         rows = self._rows("SELECT * FROM jobs WHERE state = 'queued' ORDER BY created, rowid")
-        return [_job(row) for row in rows]
+        return [job for job in map(_job, rows) if job.kind in mine]
 
     # Pictures
 

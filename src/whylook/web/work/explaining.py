@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 VIEW = "view.json"
+PLACES = "places.json"  # of the explanations among the pictures asked for
 
 
 def explanation(house: House, job: Job, report: Report) -> None:
@@ -28,19 +29,20 @@ def explanation(house: House, job: Job, report: Report) -> None:
     WhylookError
         As `whylook.explain`.
     """
-    from whylook.report.bundle import save
+    from whylook.report.bundle import save, write_text
 
-    made, problems = explained(house, job, report)
+    made, places, problems = explained(house, job, report)
     report(1, 1, "writing")
     folder = house.store.folder(job)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     sections = sections_of(made, problems)
     write_view(folder, sections)
+    write_text(folder / PLACES, json.dumps(places))
     save(made, folder, sections=sections, problems=problems)
 
 
-def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[tuple[str, str]]]:
-    """Return the explanations of a job's pictures, and (name, reason) of each that came to nothing."""
+def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[int], list[tuple[str, str]]]:
+    """Return the explanations of a job's pictures, their places, and (name, reason) of each that came to nothing."""
     from whylook.explainer import explain
 
     asked = job.request
@@ -50,6 +52,7 @@ def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation]
         report(0, 0, f"loading {name}")
         models.append(house.models.load(name))
     made: list[Explanation] = []
+    places: list[int] = []
     problems: list[tuple[str, str]] = []
     for number, picture in enumerate(pictures):
 
@@ -58,13 +61,14 @@ def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation]
 
         try:
             made.append(explain(picture, models, asked["methods"], targets(asked), progress=advance, **options(asked)))
+            places.append(number)
         except Unsupported as error:
             if len(pictures) == 1:
                 raise
             problems.append((picture.name, str(error)))
     if not made:
         raise Unsupported(problems[0][1])
-    return made, problems
+    return made, places, problems
 
 
 def targets(asked: Any) -> Any:
