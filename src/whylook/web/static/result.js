@@ -81,6 +81,8 @@ async function shown(job, head, body, context) {
   maps.append(believed.node);
   body.replaceChildren(tabs([["maps", "Maps and words"], ["poke", "Poke at it"]], open), maps, poke);
   const viewer = mount(root, view, { embedded: true, beside: believed.beside });
+  const methods = root.querySelector(".methods");
+  if (methods) maps.append(methods); // what the methods are comes last, after the cards
   await viewer.loaded;
   if (!context.current()) return () => viewer.destroy();
   believed.start();
