@@ -18,7 +18,11 @@ from PIL import Image as Pillow
 from whylook.phantom import picture
 
 CHROMIUM = next(
-    (p for p in ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome")) if p and Path(p).exists()),
+    (
+        p
+        for p in ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome"))
+        if p and Path(p).exists()
+    ),
     None,
 )
 WIDTHS = (390, 1280)
@@ -98,7 +102,12 @@ def bomb(side: int = 60_000) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 def file(name: str, data: bytes, kind: str = "image/png") -> dict[str, Any]:

@@ -7,10 +7,9 @@ import re
 import zipfile
 
 import numpy as np
+import pages
 import pytest
 from PIL import Image as Pillow
-
-import pages
 
 pytest.importorskip("playwright.sync_api", reason="the pages are tested in a browser: needs playwright")
 pytestmark = pytest.mark.skipif(pages.CHROMIUM is None, reason="the pages are tested in a browser: needs Chromium")
@@ -73,8 +72,8 @@ def margins(page):
     rows = page.locator(".poke-answers tbody tr").all()
     found = {}
     for row in rows:
-        before, after = row.locator("td").nth(3).inner_text().replace("−", "-").split(" → ")
-        found[row.locator("th").inner_text().strip()] = (float(before), float(after))
+        before, after = row.locator("td").nth(2).inner_text().replace("−", "-").split(" → ")
+        found[row.locator("th bdi").first.inner_text().strip()] = (float(before), float(after))
     return found
 
 
@@ -196,7 +195,7 @@ def test_poking_changes_answers_and_maps_and_can_be_undone(tab, explained):
     start = margins(page)
     assert all(before == after for before, after in start.values())
 
-    page.get_by_label("The map").select_option(label="Grad-CAM of phantom:resnet")
+    page.get_by_label("The map", exact=True).select_option(label="Grad-CAM of phantom:resnet")
     page.get_by_role("button", name="Remove what it shows").click()
     settled(page)
     after = margins(page)
@@ -368,7 +367,8 @@ def test_all_of_it_by_keys(tab, explained):
                 """s => {
                     const e = document.activeElement;
                     const style = getComputedStyle(e);
-                    return [e.matches(s), style.outlineStyle !== "none" || e.matches("input[type=radio]"), e.outerHTML.slice(0, 90)];
+                    const seen = style.outlineStyle !== "none" || e.matches("input[type=radio]");
+                    return [e.matches(s), seen, e.outerHTML.slice(0, 90)];
                 }""",
                 selector,
             )
@@ -428,7 +428,9 @@ def test_a_job_that_was_interrupted_or_failed_says_so_and_a_sentence_that_failed
     def dropping(route):
         reply = route.fetch()
         said = reply.json()
-        said["dropped"] = [{"text": "The map is on the heart.", "reason": "No fact says so.", "fact_ids": [], "kind": "fact"}]
+        said["dropped"] = [
+            {"text": "The map is on the heart.", "reason": "No fact says so.", "fact_ids": [], "kind": "fact"}
+        ]
         route.fulfill(response=reply, body=json.dumps(said))
 
     page.route("**/narrative", dropping)

@@ -52,7 +52,7 @@ function poke(element, { job, view, context, which }) {
   const models = explanation.models.map((m) => m.name);
   const maps = explanation.maps.filter((m) => !m.reason);
   const methods = [...new Set(explanation.maps.map((m) => m.method))];
-  const targets = Object.fromEntries(explanation.maps.map((m) => [m.model, m.target.index]));
+  const targets = Object.fromEntries([...explanation.maps].reverse().map((m) => [m.model, m.target.index])); // of several the first
   const titled = (method) => view.methods[method]?.title ?? method;
 
   const edits = []; // {kind, …, label}
@@ -102,7 +102,7 @@ function poke(element, { job, view, context, which }) {
     const closed = !growing;
     try {
       const asked = method === "*" ? methods : [method];
-      const answer = await api.post("/api/poke", { picture: `${job.id}/${which}`, models, methods: asked, targets, seed: job.request.seed ?? 0, edits: sent() });
+      const answer = await api.post("/api/poke", { picture: `${job.id}/${which}`, models, methods: asked, targets, edits: sent() });
       if (stopped) return;
       trouble.textContent = "";
       await told(answer, at, closed);
@@ -161,9 +161,8 @@ function poke(element, { job, view, context, which }) {
     return el(
       "tr",
       { class: other ? "changed" : null },
-      el("th", { scope: "row" }, el("span", { class: `swatch of-${k % 8}`, "aria-hidden": "true" }), el("bdi", {}, m.name)),
+      el("th", { scope: "row" }, el("span", { class: `swatch of-${k % 8}`, "aria-hidden": "true" }), el("bdi", {}, m.name), el("span", { class: "asked-of-class muted" }, "of ", el("bdi", {}, m.target.label))),
       el("td", {}, el("bdi", {}, top.label), el("span", { class: "number muted" }, ` ${percent(top.probability)}`)),
-      el("td", {}, el("bdi", {}, m.target.label)),
       el("td", { class: "number" }, `${percent(m.before.probability)} → ${percent(m.after.probability)}`),
       el("td", { class: "number" }, `${two(m.before.margin)} → ${two(m.after.margin)}`),
       el("td", { class: "number" }, signed(change)),
@@ -269,7 +268,7 @@ function poke(element, { job, view, context, which }) {
   const trouble = el("p", { class: "trouble", role: "alert" });
   const busy = el("span", { class: "muted busy-word" });
   const filled = el("span", { class: "muted" }, "Nothing is filled in.");
-  const rows = el("tbody", {}, models.map((name) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { colspan: "5" }, " "))));
+  const rows = el("tbody", {}, models.map((name) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { colspan: "4" }, " "))));
   const chart = el("div", { class: "chart" });
   const below = el("div", { class: "poke-maps" });
   element.append(
@@ -310,7 +309,7 @@ function poke(element, { job, view, context, which }) {
           el(
             "table",
             {},
-            el("thead", {}, el("tr", {}, ["Model", "Says now", "Asked of", "Probability", "Margin", "Change"].map((t, i) => el("th", { scope: "col", class: i > 2 ? "number" : null }, t)))),
+            el("thead", {}, el("tr", {}, ["Model", "Says now", "Probability", "Margin", "Change"].map((t, i) => el("th", { scope: "col", class: i > 1 ? "number" : null }, t)))),
             rows,
           ),
         ),
