@@ -33,6 +33,9 @@ def picture(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (40, 3
     return stream.getvalue()
 
 
+FRAME = Pil.linear_gradient("L").resize((40, 30))
+
+
 # Hosts and origins
 
 
@@ -192,7 +195,7 @@ def test_bad_pictures_end_in_a_sentence(client: TestClient, tmp_path: Path, data
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        (picture("GIF", "P", save_all=True, append_images=[Pil.new("RGB", (40, 30), c) for c in ("red", "blue")]), "first of 3 frames"),
+        (picture("GIF", save_all=True, append_images=[FRAME, FRAME.rotate(180)]), "first of 3 frames"),
         (picture("JPEG", "CMYK"), "CMYK was turned into RGB"),
         (picture("PNG", "RGBA"), None),
         (picture("WEBP"), None),

@@ -153,7 +153,7 @@ def _name(spec: str) -> str:
 
         return name_of(spec)
     if spec.lower().endswith(".onnx"):
-        return Path(spec).stem
+        return Path(spec.removeprefix("onnx:")).stem
     return spec
 
 

@@ -25,6 +25,7 @@ from whylook.web.work import ASKING, COMPUTING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from whylook.explanation import Explanation
     from whylook.image import Image
     from whylook.web.jobs.job import Job
     from whylook.web.jobs.queue import Report
@@ -47,6 +48,7 @@ class House:
         self.settings = settings
         self.catalogue = Catalogue(settings.models, settings.device)
         self.samples = Samples()
+        self.undrawn: dict[str, list[Explanation]] = {}  # by job: its figures are drawn when there is time
         self._labels: dict[str, tuple[str, ...]] = {}
         self.models = Models(self.catalogue.load, settings.limits.memory)
         self.store = Store(settings.data or data_folder(), settings.keep)

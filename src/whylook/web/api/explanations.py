@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
@@ -17,9 +19,10 @@ from whylook.web.api.shapes import CONFLICT, ERRORS, FULL, GONE, JobAnswer
 from whylook.web.errors import NotFound, TooLarge
 from whylook.web.folder import allowed
 from whylook.web.house import House, TheHouse
+from whylook.web.jobs.job import Job
 from whylook.web.parameters import checked
 from whylook.web.uploads import take
-from whylook.web.work.explaining import VIEW
+from whylook.web.work.explaining import VIEW, draw, draw_again
 
 router = APIRouter(prefix="/api/explanations", tags=["explanations"], responses=ERRORS)
 _MOST_MAPS = 400  # of a job
@@ -138,8 +141,9 @@ def report(house: TheHouse, job: TheExplanation) -> FileResponse:
 
 
 @router.get("/{name}/figure.png", responses=GONE | CONFLICT, summary="The figure of the first picture")
-def figure(house: TheHouse, job: TheExplanation) -> FileResponse:
+async def figure(house: TheHouse, job: TheExplanation) -> FileResponse:
     """The picture and all its maps, as PNG."""
+    await drawn(house, job)
     return kept(house, job, "figure.png", "image/png", download="figure.png")
 
 
@@ -155,8 +159,24 @@ def arrays(house: TheHouse, job: TheExplanation) -> FileResponse:
     response_class=StreamingResponse,
     summary="All of it",
 )
-def folder(house: TheHouse, job: TheExplanation) -> StreamingResponse:
+async def folder(house: TheHouse, job: TheExplanation) -> StreamingResponse:
     """Report, figures, arrays and records in one archive, as `Explanation.save` writes them."""
+    await drawn(house, job)
+    packed, size = await asyncio.to_thread(_packed, house, job)
+    headers = {"Content-Disposition": 'attachment; filename="whylook.zip"', "Content-Length": str(size)}
+    return StreamingResponse(_pieces(packed), media_type="application/zip", headers=headers)
+
+
+async def drawn(house: House, job: Job) -> None:
+    """Have the figures of an explanation drawn, where they are not yet."""
+    if not (house.store.folder(job) / "result.json").is_file():
+        raise NotFound("The files of that job are gone.")
+    if not await asyncio.to_thread(draw, house, job):
+        await house.queue.compute(partial(draw_again, house, job), timeout=house.settings.limits.seconds)
+
+
+def _packed(house: House, job: Job) -> tuple[IO[bytes], int]:
+    """An archive of an explanation's folder, at its beginning, and its size."""
     kept(house, job, "result.json", "application/json")
     place = house.store.folder(job)
     packed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has been sent
@@ -166,8 +186,7 @@ def folder(house: TheHouse, job: TheExplanation) -> StreamingResponse:
                 archive.write(path, f"whylook/{path.name}")
     size = packed.tell()
     packed.seek(0)
-    headers = {"Content-Disposition": 'attachment; filename="whylook.zip"', "Content-Length": str(size)}
-    return StreamingResponse(_pieces(packed), media_type="application/zip", headers=headers)
+    return packed, size
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ Report = Callable[[int, int, str], None]
 Work = Callable[[Job, Report], None]
 _Short = tuple[Callable[[], Any], "Future[Any]"]
 UNEXPECTED = "An error that whylook did not expect ended it; the server's terminal says more."
+_MOST_IDLE = 16  # that are left for later: each keeps its pictures and maps in memory
 _LEAST = 0.1  # seconds between two changes of progress that are told
 _log = logging.getLogger("whylook.serve")
 
@@ -56,6 +57,7 @@ class Queue:
         self._store, self._events, self._work, self._limits = store, events, work, limits
         self._changed = threading.Condition()
         self._short: tuple[deque[_Short], deque[_Short]] = (deque(), deque())  # urgent ones, others
+        self._idle: deque[Callable[[], Any]] = deque()
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._progress = Progress()
@@ -178,15 +180,23 @@ class Queue:
         except TimeoutError as error:
             raise TooLong(f"It was not done in {seconds:g} seconds; ask for less, or later.") from error
 
+    def later(self, function: Callable[[], Any]) -> None:
+        """Run a function on the computing thread when nothing else waits; an error in it is nobody's."""
+        with self._changed:
+            self._idle.append(function)
+            self._changed.notify_all()
+
     # The thread
 
     def _compute(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or any(self._short) or self._waiting)
+                self._changed.wait_for(lambda: self._closing or any(self._short) or self._waiting or self._idle)
                 if self._closing:
                     return
                 short = next((those.popleft() for those in self._short if those), None)
+                if short is None and self._idle and (not self._waiting or len(self._idle) > _MOST_IDLE):
+                    short = (self._idle.popleft(), Future())
                 if short is None:
                     self._running, self._progress = self._waiting.popleft(), Progress()
                     self._stop, self._told = None, 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 VIEW = "view.json"
+_DRAWING = threading.Lock()  # the one renderer that measures text
 PLACES = "places.json"  # of the explanations among the pictures asked for
 
 
 def explanation(house: House, job: Job, report: Report) -> None:
-    """Explain the pictures, and write `view.json` and then what `Explanation.save` writes.
+    """Explain the pictures, and write `view.json` and then what `Explanation.save` writes; figures when there is time.
 
     A picture of which no map can be made is named on the page; where none can be made at all, the job fails.
 
@@ -38,7 +40,37 @@ def explanation(house: House, job: Job, report: Report) -> None:
     sections = sections_of(made, problems)
     write_view(folder, sections)
     write_text(folder / PLACES, json.dumps(places))
-    save(made, folder, sections=sections, problems=problems)
+    save(made, folder, sections=sections, problems=problems, draw=False)
+    house.undrawn[job.id] = made
+    house.queue.later(lambda: draw(house, job))
+
+
+def draw(house: House, job: Job) -> bool:
+    """Draw the figures of a job that is done, if its explanations are still in memory; return whether there are figures."""
+    from whylook.report.bundle import draw_figures, figure_names
+
+    folder = house.store.folder(job)
+    with _DRAWING:
+        made = house.undrawn.pop(job.id, None)
+        if not (folder / PLACES).is_file():  # the job was removed
+            return False
+        if made is not None:
+            draw_figures(made, folder)
+        names = figure_names(len(json.loads((folder / PLACES).read_text("utf-8"))))
+        return all((folder / name).is_file() for name in names)
+
+
+def draw_again(house: House, job: Job) -> None:
+    """Explain once more, which gives the same maps, and draw; for figures that the server's end left undone.
+
+    Raises
+    ------
+    WhylookError
+        If that cannot be done any more.
+    """
+    made, _, _ = explained(house, job, lambda done, total, what: None)
+    house.undrawn[job.id] = made
+    draw(house, job)
 
 
 def explained(house: House, job: Job, report: Report) -> tuple[list[Explanation], list[int], list[tuple[str, str]]]:
