@@ -564,9 +564,9 @@ class App {
     this.tables = Object.fromEntries(
       Object.entries(payload.colors).map(([name, packed]) => [name, new Uint32Array(bytes(packed).buffer)]),
     );
-    for (const e of payload.sections.flatMap((s) => s.explanations)) {
-      for (const map of e.maps) map.data = decode(map.values, map.scale);
-    }
+    payload.sections.flatMap((s) => s.explanations).forEach((explanation, of) => {
+      for (const map of explanation.maps) Object.assign(map, { data: decode(map.values, map.scale), of });
+    });
     this.build();
     this.loaded = Promise.all(payload.pictures.map((p) => this.load(p)));
     this.observe();
@@ -930,7 +930,8 @@ class App {
     view.lines.push(line);
     const known = [...explanation.models.map((m) => m.name)];
     const strays = explanation.failures.filter((f) => !known.includes(f.model));
-    const node = el("article", { class: "explanation" });
+    const ways = new Set(explanation.maps.map((m) => m.method)).size;
+    const node = el("article", { class: ways === 1 ? "explanation one-method" : "explanation" });
     node.style.setProperty("--aspect", String(view.aspect));
     node.append(
       el(
@@ -1061,7 +1062,7 @@ class App {
       el("div", { class: "frame" }, pane.canvas, map.reason && el("p", { class: "reason", dir: "auto" }, map.reason)),
       legend,
       el("p", { class: "read" }, pane.readout),
-      this.options.beside?.(map, this.payload.pictures.indexOf(picture)),
+      this.options.beside?.(map),
       map.warning && el("p", { class: "warning", dir: "auto" }, el("strong", {}, "Warning: "), map.warning),
       el(
         "details",
@@ -1137,8 +1138,9 @@ class App {
 /**
  * Show a payload in an element.
  *
- * `options`: `embedded`, for a page that has a heading, a theme and a `.whylook` around it already; `beside(map, picture)`,
- * which may return an element to stand under a map (the picture by its place in the payload); `state`, what to start from.
+ * `options`: `embedded`, for a page that has a heading, a theme and a `.whylook` around it already; `beside(map)`,
+ * which may return an element to stand under a map (`map.of` counts the explanations of the payload); `state`, what to
+ * start from.
  *
  * Returns `{ loaded, update, destroy }`: a promise for when the pictures are decoded; a function that shows another
  * payload and keeps zoom, probe and settings; and one that takes the viewer away.

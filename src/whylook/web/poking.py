@@ -15,6 +15,8 @@ from whylook.geometry import Box, on_picture
 from whylook.image import Image, load_image
 
 if TYPE_CHECKING:
+    from whylook.engine.targets import ScoreName
+    from whylook.explainer import ClassName
     from whylook.explanation import Explanation, Map, Prediction
     from whylook.models.model import Model
 
@@ -258,7 +260,8 @@ def poke(
     methods: Sequence[str],
     *,
     targets: Mapping[str, int] | None = None,
-    against: int | None = None,
+    against: ClassName | None = None,
+    score: ScoreName = "logit",
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     stopped: Callable[[], None] = lambda: None,
@@ -270,8 +273,7 @@ def poke(
     image, changed : before and after.
     models, methods : for the maps of `changed`.
     targets : by the model's name, the class that is explained; where none is given, the model's first answer to `image`.
-    against : a second class, for "why A rather than B?".
-    parameters : of the methods, as for `explain`.
+    against, score, parameters : as for `explain`; the margin does not depend on `score`.
     seed : of the methods' random numbers.
     stopped : called between the models; may raise to end it.
 
@@ -282,7 +284,7 @@ def poke(
     Unsupported
         If not a single map could be made.
     """
-    from whylook.explainer import answer, explain
+    from whylook.explainer import answer, class_index, explain
 
     before: dict[str, Answer] = {}
     after: dict[str, Answer] = {}
@@ -296,12 +298,15 @@ def poke(
         first = answer(model, image)
         index = (targets or {}).get(model.name)
         index = first.top(1)[0].index if index is None else index
+        other = None if against is None else class_index(model, against)
         second = answer(model, changed)
         classes[model.name] = index
-        before[model.name], after[model.name] = (_answer(model, said, index, against) for said in (first, second))
+        before[model.name], after[model.name] = (_answer(model, said, index, other) for said in (first, second))
         predictions[model.name] = second
         try:
-            whole = explain(changed, model, methods, index, against=against, parameters=parameters, seed=seed)
+            whole = explain(
+                changed, model, methods, index, against=other, score=score, parameters=parameters, seed=seed
+            )  # fmt: skip
         except Unsupported as error:
             failures.append((model.name, "", str(error)))
         else:

@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from whylook.errors import ImageError, UsageError
 from whylook.web.api.answers import done
 from whylook.web.api.shapes import CONFLICT, ERRORS, FULL, GONE
+from whylook.web.api.trust import ref_of
 from whylook.web.errors import NotFound
 from whylook.web.house import House, TheHouse
 from whylook.web.poking import Edit, Poked, edited, highest, patient, poke, read_mask
 
 if TYPE_CHECKING:
     from whylook.image import Image
+    from whylook.web.jobs.job import Job
     from whylook.web.samples import Sample
 
 router = APIRouter(prefix="/api", tags=["poking"], responses=ERRORS)
@@ -61,14 +63,16 @@ class Switched(BaseModel):
 class Asked(BaseModel):
     """What is to be done to a picture, and who is asked about it."""
 
-    picture: str = Field(description="A ref: sample:ID, upload:ID, or a job's id.", max_length=100)
+    picture: str = Field(
+        description="A ref: sample:ID, upload:ID; or an explanation's id and which of its pictures, from 0, as ID/0: then "
+        "second class, score, parameters and seed are those of the explanation.",
+        max_length=100,
+    )
     models: list[Name] = Field(min_length=1, max_length=16)
     methods: list[Name] = Field(min_length=1, max_length=16)
     targets: dict[str, int] = Field(
         default_factory=dict, description="By model, the class explained; else the model's first answer to the picture."
     )
-    against: int | None = Field(None, ge=0, description="A second class: why the first rather than this one?")
-    seed: int = Field(0, ge=0, le=2**63 - 1)
     edits: list[Annotated[Painted | Shown | Switched, Field(discriminator="kind")]] = Field(
         default_factory=list, max_length=_MOST_EDITS, description="In order."
     )
@@ -125,18 +129,50 @@ def phantom(house: TheHouse, asked: Patient) -> dict[str, Any]:
 def _poked(house: House, asked: Asked) -> dict[str, Any]:
     from whylook.report.payload import payload
 
-    image = house.picture(asked.picture)
+    job, ref = _meant(house, asked.picture)
+    of = job.request if job is not None else {}
+    seed = int(of.get("seed", 0))
+    image = house.picture(ref)
     switched = image
     edits: list[Edit] = []
     for edit in asked.edits:
         if isinstance(edit, Switched):
-            switched = _switched(house, asked.picture, edit)
+            switched = _switched(house, ref, edit)
         else:
             edits.append(Edit(_mask(house, edit, image), edit.fill))
-    changed = edited(switched, edits, asked.seed)
+    changed = edited(switched, edits, seed)
     models = [house.models.load(name) for name in asked.models]
-    answers = poke(image, changed, models, asked.methods, targets=asked.targets, against=asked.against, seed=asked.seed)
-    return {"view": payload([answers.explanation]), "models": _told(answers, asked.against), "filled": _filled(edits)}
+    parameters = {name: own for name, own in of.get("parameters", {}).items() if name in asked.methods}
+    answers = poke(
+        image, changed, models, asked.methods, targets=asked.targets, against=of.get("against"),
+        score=of.get("score", "logit"), parameters=parameters, seed=seed,
+    )  # fmt: skip
+    return {
+        "view": payload([answers.explanation]),
+        "models": _told(answers),
+        "filled": _filled(edits),
+        "switches": _switches(house, ref),
+    }
+
+
+def _meant(house: House, given: str) -> tuple[Job | None, str]:
+    """Return the explanation that is meant, if one is, and the ref of its picture, or of the one that is meant itself."""
+    name, slash, number = given.partition("/")
+    if ":" in given or not slash:
+        return None, given
+    if not (number.isdecimal() and len(number) < 4):
+        raise UsageError(f"{given!r} is no picture; after the slash comes its number, from 0.")
+    job = done(house.store.job(name))
+    return job, ref_of(house, job, int(number))
+
+
+def _switches(house: House, ref: str) -> dict[str, bool] | None:
+    """What can be switched off in a picture, and whether it is there; None for one that is not drawn."""
+    kind, _, name = ref.partition(":")
+    if kind != "sample":
+        return None
+    sample = house.samples[name]
+    return {"lesion": True, "marker": sample.marker, "catheter": sample.catheter}
 
 
 def _filled(edits: Sequence[Edit]) -> float:
@@ -146,7 +182,7 @@ def _filled(edits: Sequence[Edit]) -> float:
     return float(np.logical_or.reduce([e.mask for e in edits]).mean()) if edits else 0.0
 
 
-def _told(what: Poked, against: int | None) -> list[dict[str, Any]]:
+def _told(what: Poked) -> list[dict[str, Any]]:
     rows = []
     for name, index in what.targets.items():
         labels = what.explanation.predictions[name].labels
@@ -155,7 +191,6 @@ def _told(what: Poked, against: int | None) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "target": {"index": index, "label": labels[index]},
-                "against": None if against is None else {"index": against, "label": labels[against]},
             }
             | {
                 when: {

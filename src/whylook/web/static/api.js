@@ -54,6 +54,9 @@ export async function remove(path) {
   return answered(await send(path, { method: "DELETE" }));
 }
 
+const MOST_STREAMS = 2;
+let streams = 0;
+
 export const OVER = ["done", "failed", "cancelled", "interrupted"];
 
 /**
@@ -61,14 +64,23 @@ export const OVER = ["done", "failed", "cancelled", "interrupted"];
  * takes a broken stream up again by itself; `lost(error)` where that has no end.
  */
 export function events(path, told, lost = () => {}) {
+  if (streams >= MOST_STREAMS) return asking(path.replace(/\/events$/, ""), told, lost);
+  streams++;
+  let open = true;
+  const close = () => {
+    if (open) streams--;
+    open = false;
+    stream.close();
+  };
   const stream = new EventSource(path);
   stream.addEventListener("job", (event) => {
     const job = JSON.parse(event.data);
-    if (OVER.includes(job.state)) stream.close();
+    if (OVER.includes(job.state)) close();
     told(job);
   });
   stream.addEventListener("error", async () => {
-    if (stream.readyState !== EventSource.CLOSED) return;
+    if (stream.readyState !== EventSource.CLOSED || !open) return;
+    close();
     try {
       const job = await get(path.replace(/\/events$/, ""));
       told(job);
@@ -77,7 +89,28 @@ export function events(path, told, lost = () => {}) {
       lost(error);
     }
   });
-  return () => stream.close();
+  return close;
+}
+
+/** Ask now and then: a browser keeps few connections to one server, and streams hold theirs. */
+function asking(path, told, lost) {
+  let timer = 0;
+  let stopped = false;
+  const ask = async () => {
+    try {
+      const job = await get(path);
+      if (stopped) return;
+      told(job);
+      if (!OVER.includes(job.state)) timer = setTimeout(ask, 1000);
+    } catch (error) {
+      if (!stopped) lost(error);
+    }
+  };
+  ask();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 /** POST and read the events that come back: `told(name, data)` for each. */

@@ -13,7 +13,7 @@ export function combobox({ label, chosen, look, change }) {
   let active = -1;
   let timer = 0;
   let asked = new AbortController();
-  const list = el("ul", { id: `${id}-list`, role: "listbox", "aria-label": label, hidden: true });
+  const list = el("ul", { id: `${id}-list`, role: "listbox", "aria-label": `${label}: suggestions`, hidden: true });
   const input = el("input", {
     type: "text",
     id,

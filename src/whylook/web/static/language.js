@@ -8,7 +8,7 @@ export function language(job, view, context) {
   const trouble = el("p", { class: "trouble", role: "alert" });
   const place = el("div", {});
   const node = el("section", { class: "language", "aria-labelledby": "language-title" }, el("h2", { id: "language-title" }, "Ask a language model"), place, trouble);
-  let agreed = false;
+  let agreed = null; // the digest of what was agreed to
   let picture = 0;
 
   const attempt = async (act) => {
@@ -19,7 +19,8 @@ export function language(job, view, context) {
       trouble.textContent = error.message;
     }
   };
-  const narrate = (yes) => api.post(`/api/explanations/${job.id}/narrative`, { by: "openai", agreed: yes, picture });
+  const narrate = (digest = null) =>
+    api.post(`/api/explanations/${job.id}/narrative`, { by: "openai", agreed: digest !== null, digest, picture });
 
   const offer = () => {
     const which =
@@ -32,14 +33,13 @@ export function language(job, view, context) {
   };
   const preview = async () => {
     try {
-      follow(await narrate(false)); // a service on this machine may need no consent
+      follow(await narrate());
     } catch (error) {
       if (error.status !== 409 || !error.body?.preview) throw error;
       consent(error.body.preview);
     }
   };
   const consent = (what) => {
-    const lines = what.lines ?? [];
     place.replaceChildren(
       el(
         "div",
@@ -48,19 +48,19 @@ export function language(job, view, context) {
         el(
           "dl",
           {},
-          [["To", what.address], ["Model", what.model], ["In all", `${Number(what.bytes).toLocaleString("en")} bytes, and the questions you ask later`]].map(([k, v]) => [el("dt", {}, k), el("dd", {}, el("bdi", {}, v))]),
+          [["To", `${what.address} (${what.local ? "this machine" : what.encrypted ? "another machine" : "another machine, not encrypted: anybody on the way can read it"})`], ["Model", what.model], ["In all", `${Number(what.bytes).toLocaleString("en")} bytes, and the questions you ask later`]].map(([k, v]) => [el("dt", {}, k), el("dd", {}, el("bdi", {}, v))]),
           el("dt", {}, "Pictures"),
           el("dd", {}, what.pictures.length ? el("ul", { class: "sent" }, what.pictures.map(sent)) : "none"),
         ),
-        lines.length > 0 && el("pre", {}, lines.join("\n")),
-        el("details", {}, el("summary", {}, "The facts, word for word"), el("pre", { tabindex: "0" }, typeof what.facts === "string" ? what.facts : JSON.stringify(what.facts, null, 1))),
-        el("p", { class: "actions" }, el("button", { type: "button", class: "primary", onclick: () => attempt(async () => ((agreed = true), follow(await narrate(true)))) }, "Send it"), el("button", { type: "button", onclick: offer }, "Do not send")),
+        el("details", {}, el("summary", {}, "The facts, word for word"), el("pre", { tabindex: "0" }, what.facts)),
+        el("details", {}, el("summary", {}, "All of it in words"), el("pre", { tabindex: "0" }, what.words.join("\n"))),
+        el("p", { class: "actions" }, el("button", { type: "button", class: "primary", onclick: () => attempt(async () => ((agreed = what.digest), follow(await narrate(what.digest)))) }, "Send it"), el("button", { type: "button", onclick: offer }, "Do not send")),
       ),
     );
     place.querySelector("h3").focus();
   };
   const sent = (one) =>
-    el("li", {}, one.src && el("img", { src: one.src, alt: "" }), el("span", {}, typeof one === "string" ? one : `${one.caption ?? ""}${one.bytes ? `, ${Number(one.bytes).toLocaleString("en")} bytes` : ""}`));
+    el("li", {}, el("img", { src: one.src, alt: "" }), el("span", {}, el("bdi", {}, one.caption), `, ${one.width} × ${one.height} pixels, ${one.bytes.toLocaleString("en")} bytes`));
   const follow = (asked) => {
     const line = el("p", { class: "muted" }, "Asked; its answer is being checked …");
     place.replaceChildren(line);
@@ -95,21 +95,25 @@ export function language(job, view, context) {
       question,
       el("button", { type: "submit" }, "Ask"),
     );
-    place.replaceChildren(narrative(told.narrative ?? told, "h3"), talk, form);
+    place.replaceChildren(narrative(told, "h3"), talk, form);
   };
   const ask = async (text, talk) => {
     const reply = el("div", { class: "reply" }, el("p", { class: "muted" }, "…"));
     talk.append(el("li", {}, el("p", { class: "question-asked", dir: "auto" }, text), reply));
-    const claims = [];
-    await api.stream(`/api/explanations/${job.id}/questions`, { question: text, agreed, picture }, (name, data) => {
-      if (name === "error") throw new api.ApiError(data.error?.sentence ?? data.sentence ?? "The service did not answer.");
-      if (name === "narrative") reply.replaceChildren(narrative(data, "h3"));
-      else if (data.text) {
-        claims.push(data);
-        reply.replaceChildren(...claims.map((claim) => el("p", { class: `prose claim ${claim.kind ?? ""}`, dir: "auto" }, claim.text)));
-      }
+    const lines = [];
+    const add = (line) => {
+      lines.push(line);
+      reply.replaceChildren(...lines);
+    };
+    await api.stream(`/api/explanations/${job.id}/questions`, { question: text, agreed: true, digest: agreed, picture }, (name, data) => {
+      if (name === "error") throw new api.ApiError(data.sentence);
+      if (name === "claim" || name === "limit") {
+        const facts = Object.values(data.facts);
+        add(el("p", { class: `prose claim ${data.kind}`, dir: "auto" }, data.text, facts.length > 0 && el("details", { class: "facts" }, el("summary", {}, "What it rests on"), el("ul", {}, facts.map((f) => el("li", {}, f))))));
+      } else if (name === "dropped") add(el("p", { class: "muted", dir: "auto" }, el("s", {}, data.text), " ", data.reason));
+      else if (name === "note") add(el("p", { class: "muted", dir: "auto" }, data.text));
     });
-    if (reply.querySelector(".muted") && !claims.length) reply.replaceChildren(el("p", { class: "muted" }, "Nothing of its answer passed the check."));
+    if (!lines.length) add(el("p", { class: "muted" }, "Nothing of its answer passed the check."));
   };
   offer();
   return node;

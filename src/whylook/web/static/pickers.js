@@ -7,15 +7,15 @@ import { el, segmented } from "./viewer.js";
 
 const SOURCES = { configured: "Configured on this server", reference: "Reference networks, ImageNet", phantom: "Embedded networks, drawn chest films" };
 const FAMILIES = {
-  gradient: "Gradients", cam: "Class activation", path: "Paths", perturbation: "Perturbation", surrogate: "Surrogates",
-  rules: "Propagation rules", attention: "Attention",
+  gradient: "Gradients", cam: "Class activation maps", path: "Paths from a baseline", perturbation: "Perturbation", surrogate: "Surrogates",
+  region: "Regions", rules: "Propagation rules", attention: "Attention",
 };
 
-/** Entries in groups, in the order in which the groups first come. */
-function grouped(entries, of) {
-  const groups = new Map();
+/** Entries in groups with titles, in the order of `titles`; groups that it does not know come last, under their own name. */
+function grouped(entries, of, titles) {
+  const groups = new Map(Object.keys(titles).map((key) => [key, []]));
   for (const entry of entries) groups.set(of(entry), [...(groups.get(of(entry)) ?? []), entry]);
-  return [...groups];
+  return [...groups].filter(([, those]) => those.length).map(([key, those]) => [titles[key] ?? key, those]);
 }
 
 function checks({ legend, groups, chosen, text, changed }) {
@@ -52,7 +52,7 @@ export async function pickers({ models, methods, changed }) {
   const usual = await defaults();
   const named = checks({
     legend: "Models",
-    groups: grouped(models, (m) => SOURCES[m.source] ?? m.source),
+    groups: grouped(models, (m) => m.source, SOURCES),
     chosen: choice.models ?? usual.models,
     text: (m) => ({
       title: m.name,
@@ -67,7 +67,7 @@ export async function pickers({ models, methods, changed }) {
   });
   const ways = checks({
     legend: "Methods",
-    groups: grouped(methods, (m) => FAMILIES[m.family] ?? m.family),
+    groups: grouped(methods, (m) => m.family, FAMILIES),
     chosen: choice.methods ?? usual.methods,
     text: (m) => ({ title: m.title, about: [m.summary, m.limits && el("span", { class: "limits" }, ` Limits: ${m.limits}`)], remedy: null }),
     changed: (names) => {

@@ -35,9 +35,10 @@ export function plot(series, steps) {
     }
   });
   series.forEach((s, k) => {
-    const points = s.values.map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`);
+    const known = s.values.map((v, i) => [v, i]).filter(([v]) => Number.isFinite(v)); // a step that was overtaken has none
+    const points = known.map(([v, i]) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`);
     root.append(svg("polyline", { class: `line of-${k % 8}`, points: points.join(" ") }));
-    s.values.forEach((v, i) => {
+    known.forEach(([v, i]) => {
       const dot = svg("circle", { class: `point of-${k % 8}`, cx: x(i).toFixed(1), cy: y(v).toFixed(1), r: 3 });
       dot.append(svg("title", {}, `${s.name}, ${steps[i]}: ${number(v)}`));
       root.append(dot);

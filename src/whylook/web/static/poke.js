@@ -2,7 +2,6 @@
 
 import { brush, mask } from "./brush.js";
 import { plot } from "./plot.js";
-import { pictureOf } from "./result.js";
 import { el, mount, number, segmented } from "./viewer.js";
 
 const PAUSE = 160; // ms without a further change before the models are asked
@@ -10,6 +9,7 @@ const PARTS = [["lesion", "Lesion"], ["marker", "Marker"], ["catheter", "Cathete
 let serial = 0;
 
 const percent = (p) => (p >= 0.9995 ? "> 99.9 %" : p < 0.0005 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
+const two = (v) => v.toFixed(1).replace("-", "−");
 const signed = (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(1)}`;
 
 /** Fill `element` with what pokes at a result; returns how to stop. */
@@ -31,7 +31,7 @@ export function poking(element, { job, view, context }) {
               inner = poke(shell, { job, view, context, which: Number(event.target.value) });
             },
           },
-          job.request.names.map((name, i) => el("option", { value: String(i) }, name)),
+          view.sections.flatMap((s) => s.explanations).map((e) => view.pictures[e.picture].name).map((name, i) => el("option", { value: String(i) }, name)),
         ),
       ),
     );
@@ -44,7 +44,6 @@ function poke(element, { job, view, context, which }) {
   const { api, say } = context;
   const explanations = view.sections.flatMap((s) => s.explanations);
   const explanation = explanations[which];
-  const ref = job.request.pictures[which];
   if (!explanation) {
     element.append(el("p", {}, "There are no maps of this picture, so there is nothing to poke at."));
     return () => {};
@@ -53,7 +52,7 @@ function poke(element, { job, view, context, which }) {
   const models = explanation.models.map((m) => m.name);
   const maps = explanation.maps.filter((m) => !m.reason);
   const methods = [...new Set(explanation.maps.map((m) => m.method))];
-  const targets = Object.fromEntries(explanation.maps.map((m) => [m.model, m.target.index]));
+  const targets = Object.fromEntries([...explanation.maps].reverse().map((m) => [m.model, m.target.index])); // of several the first
   const titled = (method) => view.methods[method]?.title ?? method;
 
   const edits = []; // {kind, …, label}
@@ -103,7 +102,7 @@ function poke(element, { job, view, context, which }) {
     const closed = !growing;
     try {
       const asked = method === "*" ? methods : [method];
-      const answer = await api.post("/api/poke", { picture: ref, models, methods: asked, targets, seed: job.request.seed ?? 0, edits: sent() });
+      const answer = await api.post("/api/poke", { picture: `${job.id}/${which}`, models, methods: asked, targets, edits: sent() });
       if (stopped) return;
       trouble.textContent = "";
       await told(answer, at, closed);
@@ -125,14 +124,19 @@ function poke(element, { job, view, context, which }) {
 
   /* ---- what is shown ---- */
 
-  const working = (on) => (busy.textContent = on ? "asking …" : "");
+  let patience = 0;
+  const working = (on) => {
+    clearTimeout(patience);
+    busy.textContent = on ? "asking …" : "";
+    if (on) patience = setTimeout(() => (busy.textContent = "waiting for what is being computed …"), 2500);
+  };
   const told = async (answer, at, closed) => {
     await Promise.all([easel.show(answer.view.pictures[0].src), viewer ? viewer.update(answer.view) : open(answer.view)]);
     if (closed && at === steps()) {
       history = history.slice(0, at);
       history[at] = Object.fromEntries(answer.models.map((m) => [m.name, m.after.margin]));
+      if (answer.switches) prepareSwitches(answer.switches);
       history[0] ??= Object.fromEntries(answer.models.map((m) => [m.name, m.before.margin]));
-      for (let i = 1; i < at; i++) history[i] ??= history[i - 1];
       easel.pending([]);
     }
     rows.replaceChildren(...answer.models.map(row));
@@ -157,17 +161,16 @@ function poke(element, { job, view, context, which }) {
     return el(
       "tr",
       { class: other ? "changed" : null },
-      el("th", { scope: "row" }, el("span", { class: `swatch of-${k % 8}`, "aria-hidden": "true" }), el("bdi", {}, m.name)),
+      el("th", { scope: "row" }, el("span", { class: `swatch of-${k % 8}`, "aria-hidden": "true" }), el("bdi", {}, m.name), el("span", { class: "asked-of-class muted" }, "of ", el("bdi", {}, m.target.label))),
       el("td", {}, el("bdi", {}, top.label), el("span", { class: "number muted" }, ` ${percent(top.probability)}`)),
-      el("td", {}, el("bdi", {}, m.target.label), el("span", { class: "number muted" }, ` ${percent(m.before.probability)} → ${percent(m.after.probability)}`)),
-      el("td", { class: "number" }, `${number(m.before.margin)} → ${number(m.after.margin)}`),
-      el("td", { class: `number ${change < -0.05 ? "fell" : change > 0.05 ? "rose" : ""}` }, signed(change)),
+      el("td", { class: "number" }, `${percent(m.before.probability)} → ${percent(m.after.probability)}`),
+      el("td", { class: "number" }, `${two(m.before.margin)} → ${two(m.after.margin)}`),
+      el("td", { class: "number" }, signed(change)),
     );
   };
   const draw = () => {
     const names = ["as it was", ...edits.map((e) => e.label)];
-    const known = history.length ? history : [];
-    chart.replaceChildren(plot(models.map((name) => ({ name, values: known.map((h) => h?.[name] ?? NaN).filter(Number.isFinite) })), names.slice(0, Math.max(1, known.length))));
+    chart.replaceChildren(plot(models.map((name) => ({ name, values: names.map((_, i) => history[i]?.[name] ?? NaN) })), names));
   };
 
   /* ---- hands ---- */
@@ -209,7 +212,7 @@ function poke(element, { job, view, context, which }) {
     edits.splice(edits.length - count, count);
     switched = edits.some((e) => e.kind === "switch");
     const last = edits.findLast((e) => e.kind === "switch");
-    Object.assign(parts, last ? last.parts : given());
+    Object.assign(parts, last ? last.parts : given);
     for (const [name, box] of Object.entries(boxes)) box.checked = parts[name];
     history.length = Math.min(history.length, edits.length + 1);
     easel.pending([]);
@@ -242,13 +245,11 @@ function poke(element, { job, view, context, which }) {
 
   const boxes = {};
   const switches = el("fieldset", { class: "switches", hidden: true }, el("legend", {}, "In this drawn film"));
-  let sample = null;
-  const given = () => (sample ? { lesion: true, marker: sample.switches.marker, catheter: sample.switches.catheter } : { lesion: true, marker: true, catheter: true });
-  const prepareSwitches = async () => {
-    if (!ref.startsWith("sample:")) return;
-    sample = (await api.once("/api/samples")).find((s) => `sample:${s.id}` === ref);
-    if (!sample?.switches || stopped) return;
-    Object.assign(parts, given());
+  let given = { ...parts };
+  const prepareSwitches = (found) => {
+    if (!switches.hidden) return;
+    given = found;
+    Object.assign(parts, given);
     for (const [name, text] of PARTS) {
       boxes[name] = el("input", {
         type: "checkbox",
@@ -308,7 +309,7 @@ function poke(element, { job, view, context, which }) {
           el(
             "table",
             {},
-            el("thead", {}, el("tr", {}, ["Model", "Says now", "Explained class", "Margin", "Change"].map((t, i) => el("th", { scope: "col", class: i > 2 ? "number" : null }, t)))),
+            el("thead", {}, el("tr", {}, ["Model", "Says now", "Probability", "Margin", "Change"].map((t, i) => el("th", { scope: "col", class: i > 1 ? "number" : null }, t)))),
             rows,
           ),
         ),
@@ -336,13 +337,13 @@ function poke(element, { job, view, context, which }) {
     ),
     below,
   );
-  easel.show(pictureOf(ref)).catch(() => {});
-  prepareSwitches().catch((error) => (trouble.textContent = error.message));
+  easel.show(picture.src);
   draw();
   ask();
   return () => {
     stopped = true;
     clearTimeout(timer);
+    clearTimeout(patience);
     easel.stop();
     viewer?.destroy();
   };

@@ -1,6 +1,7 @@
 /* One result: what is being done, then the maps, the words, the trust cards, and a picture to poke at. */
 
 import { OVER } from "./api.js";
+import { hear } from "./intake.js";
 import { language } from "./language.js";
 import { poking } from "./poke.js";
 import { progress } from "./progress.js";
@@ -26,7 +27,9 @@ export async function result(element, context) {
     el("p", { class: "muted" }, `${job.request.models.join(", ")}. Asked ${when(job.created)}, kept until ${when(job.expires)}.`),
   );
   const body = el("div", { class: "result-body" });
-  element.append(head, body);
+  const trouble = el("div", { class: "trouble", role: "alert" });
+  element.append(head, trouble, body);
+  stops.push(hear((state) => trouble.replaceChildren(...(state.trouble ?? []).map((text) => el("p", { dir: "auto" }, text)))));
 
   const finished = async () => {
     if (job.state !== "done") return;
@@ -51,11 +54,11 @@ export function pictureOf(ref) {
 async function shown(job, head, body, context) {
   const { api } = context;
   const [view, health] = await Promise.all([api.get(job.links.view), api.once("/api/health")]);
-  const told = await Promise.all(job.request.pictures.map((_, picture) => words(api, job, picture)));
-  if (!context.current()) return () => {};
-  view.title = head.querySelector("h1").textContent;
   const sections = view.sections.filter((s) => s.explanations.length);
-  sections.forEach((section, i) => (section.narrative = told[i]?.paragraphs ? told[i] : null));
+  const told = await Promise.all(sections.map((_, picture) => words(api, job, picture)));
+  if (!context.current()) return () => {};
+  if (view.pictures.length === 1) view.title = view.pictures[0].name; // the page's own heading says it
+  sections.forEach((section, i) => (section.narrative = told[i].paragraphs ? told[i] : null));
   head.append(downloads(job, view));
 
   const maps = el("div", { id: "panel-maps", role: "tabpanel", "aria-labelledby": "tab-maps" });
@@ -73,11 +76,13 @@ async function shown(job, head, body, context) {
   const root = el("div", {});
   const believed = trust(job, view, context);
   maps.append(root);
-  told.filter((t) => t?.trouble).forEach((t) => maps.append(el("p", { class: "trouble" }, t.trouble)));
+  told.filter((t) => t.trouble).forEach((t) => maps.append(el("p", { class: "trouble" }, t.trouble)));
   if (health.llm) maps.append(language(job, view, context));
   maps.append(believed.node);
   body.replaceChildren(tabs([["maps", "Maps and words"], ["poke", "Poke at it"]], open), maps, poke);
   const viewer = mount(root, view, { embedded: true, beside: believed.beside });
+  const methods = root.querySelector(".methods");
+  if (methods) maps.append(methods); // what the methods are comes last, after the cards
   await viewer.loaded;
   if (!context.current()) return () => viewer.destroy();
   believed.start();

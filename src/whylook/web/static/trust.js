@@ -9,19 +9,20 @@ const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const sentence = (text) => capital(/[.!?]$/.test(text) ? text : `${text}.`);
 
 /**
- * `beside(map, picture)` makes what stands under a map, `node` holds the card that is being read, `start()` begins the
+ * `beside(map)` makes what stands under a map, `node` holds the card that is being read, `start()` begins the
  * first card by itself unless it is there already, `stop()` ends all listening.
  */
 export function trust(job, view, context) {
   const { api, say } = context;
-  const places = []; // {map, picture, node, job}
+  const places = []; // {map, node}
   const stops = [];
   const node = el("section", { class: "believe", "aria-labelledby": "believe-title", hidden: true });
   const cards = new Map();
 
   const called = ({ map }) => `${view.methods[map.method].title} of ${map.model}`;
-  const beside = (map, picture) => {
-    const place = { map, picture, node: el("div", { class: "belief" }) };
+  const pictureOf = (map) => view.pictures[view.sections.flatMap((s) => s.explanations)[map.of].picture].name;
+  const beside = (map) => {
+    const place = { map, node: el("div", { class: "belief" }) };
     if (!map.reason) {
       places.push(place);
       offer(place);
@@ -36,8 +37,8 @@ export function trust(job, view, context) {
   const begin = async (place) => {
     waiting(place, "asked");
     try {
-      const { map, picture } = place;
-      follow(place, await api.post(`/api/explanations/${job.id}/trust`, { picture, model: map.model, method: map.method, thorough: false }));
+      const { of, model, method, target } = place.map;
+      follow(place, await api.post(`/api/explanations/${job.id}/trust`, { picture: of, model, method, target: target.index }));
     } catch (error) {
       offer(place, error.message);
     }
@@ -68,7 +69,7 @@ export function trust(job, view, context) {
   const read = (place, go) => {
     node.hidden = false;
     node.dataset.of = go ? "chosen" : "first";
-    node.replaceChildren(...whole(cards.get(place), called(place), view.pictures.length > 1 ? view.pictures[place.picture].name : null));
+    node.replaceChildren(...whole(cards.get(place), called(place), view.pictures.length > 1 ? pictureOf(place.map) : null));
     if (!go) return;
     node.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     node.querySelector("h2").focus({ preventScroll: true });
@@ -78,8 +79,8 @@ export function trust(job, view, context) {
     const known = (await api.get("/api/jobs").catch(() => [])).filter((j) => j.of === job.id && j.kind === "trust");
     if (!context.current()) return;
     for (const place of places) {
-      const { map, picture } = place;
-      const own = known.find((j) => (j.request.picture ?? 0) === picture && j.request.model === map.model && j.request.method === map.method);
+      const { of, model, method, target } = place.map;
+      const own = known.find(({ request: r }) => r.picture === of && r.model === model && r.method === method && r.target === target.index);
       if (own && ["queued", "running", "done"].includes(own.state)) follow(place, own);
       else if (place === places[0] && !own) begin(place);
     }
@@ -95,9 +96,10 @@ function whole(card, called, picture) {
     el("div", { class: `verdict ${CLASS[card.verdict]}` }, el("p", { class: "word" }, capital(card.verdict)), el("p", {}, card.because)),
     card.warnings.length > 0 && el("ul", { class: "warnings" }, card.warnings.map((w) => el("li", {}, w))),
     el("p", { class: "muted" }, "Shaded: what chance reaches. Upright line: its level. Dot: this map. The first two questions decide; the others inform."),
-    el("div", { class: "questions" }, card.questions.map(question)),
-    (card.rates ?? []).map((text) => el("p", { class: "muted" }, text)),
-    card.spent && el("p", { class: "muted" }, card.spent),
+    el("div", { class: "questions" }, card.questions.filter((q) => q.decides).map(question)),
+    el("div", { class: "questions others" }, card.questions.filter((q) => !q.decides).map(question)),
+    (card.error_rates).map((text) => el("p", { class: "muted" }, text)),
+    el("p", { class: "muted" }, card.spent),
   ]
     .flat()
     .filter(Boolean);
@@ -121,7 +123,7 @@ function figure(f) {
     el("p", { class: "name" }, el("span", {}, f.title), el("span", { class: "number" }, f.text)),
     f.value === null
       ? el("p", { class: "says" }, `Not assessable: ${f.reason ?? "it was not measured"}`)
-      : [bar(f), f.chance_is && el("p", { class: "chance-is" }, capital(f.chance_is)), el("p", { class: "says" }, f.meaning + better)],
+      : [bar(f), f.chance_text && el("p", { class: "chance-is" }, capital(f.chance_text)), el("p", { class: "says" }, f.meaning + better)],
   );
 }
 
@@ -129,7 +131,7 @@ function figure(f) {
 function bar(f) {
   const [low, high] = f.axis;
   const at = (value) => 5 + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * 290;
-  const root = svg("svg", { class: "bar-of", viewBox: "0 0 300 22", role: "img", "aria-label": `${f.title}: ${f.text}. ${f.chance_is ?? ""}` });
+  const root = svg("svg", { class: "bar-of", viewBox: "0 0 300 22", role: "img", "aria-label": `${f.title}: ${f.text}. ${f.chance_text ?? ""}` });
   root.append(svg("line", { class: "axis", x1: 0, x2: 300, y1: 11, y2: 11 }));
   if (f.band) root.append(svg("rect", { class: "chance", x: at(f.band[0]), y: 3, width: Math.max(1, at(f.band[1]) - at(f.band[0])), height: 16, rx: 2 }));
   if (f.chance !== null) root.append(svg("line", { class: "tick", x1: at(f.chance), x2: at(f.chance), y1: 2, y2: 20 }));
