@@ -78,7 +78,7 @@ def compare(house: TheHouse, asked: ComparisonAsked) -> dict[str, Any]:
             raise UsageError(f"{name} does not know the drawn films; compare it over a folder: whylook compare FOLDER.")
     methods = list(dict.fromkeys(METHODS[name].name for name in asked.methods))
     request = {
-        "data": f"phantom-data:{asked.data}", "models": names, "methods": methods, "limit": asked.pictures,
+        "names": [f"phantom-data:{asked.data}"], "data": f"phantom-data:{asked.data}", "models": names, "methods": methods, "limit": asked.pictures,
         "seed": asked.seed,
     }  # fmt: skip
     return answer(house, house.queue.submit(kept.KIND, request))

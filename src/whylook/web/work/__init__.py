@@ -16,5 +16,5 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 Function = Callable[["House", "Job", "Report"], None]
-COMPUTING: dict[str, Function] = {"explanation": explanation, "trust": trust}
+COMPUTING: dict[str, Function] = {"explanation": explanation, "trust": trust, "comparison": comparison}
 ASKING: dict[str, Function] = {"narrative": narrative}  # these wait for another server, not for the device
