@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from whylook.comparison.data import DataSet, Item, LeftOutError, Sample
-from whylook.comparison.marks import mask_file, polygon, run_lengths
+from whylook.comparison.marks import mask_file, polygon, run_lengths, unpacked
 from whylook.comparison.opening import open_data
 from whylook.errors import ImageError, UsageError
 from whylook.image import load_image
@@ -212,6 +212,36 @@ def test_run_lengths_undo_themselves() -> None:
         run_lengths([3, 4], (2, 2))
 
 
+def ellipse() -> np.ndarray:
+    y, x = np.mgrid[:120, :160]
+    return (y - 60) ** 2 / 40**2 + (x - 70) ** 2 / 50**2 < 1
+
+
+@pytest.mark.parametrize(
+    ("packed", "wanted"),
+    [  # what pycocotools 2.0.11 makes of these masks
+        ("d0", np.zeros((4, 5), bool)),
+        ("0d0", np.ones((4, 5), bool)),
+        ("013000", np.eye(3, dtype=bool)),
+        ("331N00000140L05OM", np.random.default_rng(0).random((7, 5)) < 0.5),
+        (
+            "]`2?U38J4L4L4M2M4M2N2N2M4N0O2N2N2N2N2O0O2O0O2N2O0O2O0O2O000O2O000O2O000O2O00000O2O0000000000000000000000"
+            "0000000000000000000001N1000001N10001N10001N10001N101N101N2N101N101N2N2N2N2N102L3N2N2N3L3N3L4L4L6H_d4",
+            ellipse(),
+        ),
+    ],
+)
+def test_packed_run_lengths_are_those_of_pycocotools(packed: str, wanted: np.ndarray) -> None:
+    assert (run_lengths(unpacked(packed), wanted.shape) == wanted).all()
+
+
+def test_packed_run_lengths_that_break_off_or_are_none() -> None:
+    with pytest.raises(ValueError, match="break off"):
+        unpacked("d0a")
+    with pytest.raises(ValueError, match="not of packed"):
+        unpacked("d0é")
+
+
 def coco(path: Path, annotations: list[dict], images: list[dict] | None = None) -> Path:
     images = images or [{"id": 1, "file_name": "a.png", "height": 4, "width": 6, "patient": 12}]
     names = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -226,13 +256,14 @@ def test_coco_polygons_runs_and_boxes_are_one_mask(tmp_path: Path) -> None:
         [
             {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]},
             {"image_id": 1, "category_id": 1, "segmentation": {"counts": [20, 4], "size": [4, 6]}},
+            {"image_id": 1, "category_id": 1, "segmentation": {"counts": "21e0", "size": [4, 6]}},
             {"image_id": 1, "category_id": 1, "bbox": [2, 3, 1, 1]},
         ],
     )
     data = open_data(file, groups="patient")
     sample = read(data)[0]["a.png"]
     expected = np.zeros((4, 6), bool)
-    expected[:2, :2] = expected[:, 5] = expected[3, 2] = True
+    expected[:2, :2] = expected[2, 0] = expected[:, 5] = expected[3, 2] = True
     assert (sample.mask == expected).all()
     assert (sample.label, data.items[0].group) == ("cat", "12")
 
@@ -278,7 +309,8 @@ def test_coco_takes_groups_and_any_case_from_labels_and_masks_of_no_other_pictur
 @pytest.mark.parametrize(
     ("annotation", "kind"),
     [
-        ({"segmentation": {"counts": "abc", "size": [4, 6]}}, "compressed run lengths"),
+        ({"segmentation": {"counts": "abc", "size": [4, 6]}}, "mask cannot be read"),
+        ({"segmentation": {"counts": "d ", "size": [4, 6]}}, "mask cannot be read"),
         ({"segmentation": {"counts": [1, 2], "size": [4, 6]}}, "mask cannot be read"),
         ({"segmentation": {"counts": [10, 10], "size": [4, 5]}}, "mask of another size"),
         ({"segmentation": [[1, 2, 3]]}, "mask cannot be read"),

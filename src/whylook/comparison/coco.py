@@ -12,7 +12,7 @@ import numpy as np
 
 from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Mask, Sample, group_notes
 from whylook.comparison.folder import mask_path, stems_of
-from whylook.comparison.marks import mask_file, polygon, run_lengths
+from whylook.comparison.marks import mask_file, polygon, run_lengths, unpacked
 from whylook.errors import UsageError
 from whylook.labels_file import USUAL_GROUP, Labels, read_labels
 
@@ -20,7 +20,7 @@ from whylook.labels_file import USUAL_GROUP, Labels, read_labels
 def coco_data(
     path: Path, *, suspicious: Path | None = None, labels: Path | None = None, groups: str | None = None
 ) -> DataSet:
-    """Read a JSON file of images, annotations (polygons, uncompressed run lengths, or boxes alone) and categories.
+    """Read a JSON file of images, annotations (polygons, run lengths, packed or not, or boxes alone) and categories.
 
     A picture's label is the category of its annotations; where they are of several, `labels` has to say which is meant.
     The mask is the union of that category's annotations.
@@ -137,15 +137,12 @@ def _mask(mark: Mapping[str, Any], size: tuple[int, int], name: str) -> Mask:
     drawn = mark.get("segmentation")
     try:
         if isinstance(drawn, dict):
-            if not isinstance(drawn.get("counts"), list):
-                raise LeftOutError(
-                    "compressed run lengths", f"{name}: its run lengths are compressed; write them as lists of numbers."
-                )
             told = (int(drawn["size"][0]), int(drawn["size"][1]))
             if told != size:
                 sizes = f"{told[1]} × {told[0]} pixels, the picture {size[1]} × {size[0]}"
                 raise LeftOutError("mask of another size", f"{name}: its run lengths are for {sizes}.")
-            return run_lengths(drawn["counts"], size)
+            counts = drawn["counts"]
+            return run_lengths(unpacked(counts) if isinstance(counts, str) else counts, size)
         if drawn:
             return np.asarray(np.logical_or.reduce([polygon(points, size) for points in drawn]), bool)
         x, y, width, height = (float(v) for v in mark["bbox"])

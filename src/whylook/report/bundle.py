@@ -41,6 +41,7 @@ def save(
     title: str | None = None,
     problems: Sequence[tuple[str, str]] = (),
     narratives: Sequence[Narrative] = (),
+    draw: bool = True,
 ) -> Path:
     """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
 
@@ -56,6 +57,7 @@ def save(
     problems : (what, reason) of each picture that could not be read and each model that could not be loaded, for the
         `failures` of `result.json`.
     narratives : one per explanation, for `narrative.json` and `narrative.md`; the page shows those of its sections.
+    draw : whether the figures, which take longest, are drawn now; otherwise `draw_figures` does it.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def save(
     """
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
-    figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
+    figures = figure_names(len(made))
     arrays = {
         key: m.values.astype(np.float32, copy=False)
         for explanation, names in zip(made, keys(made), strict=True)
@@ -84,14 +86,25 @@ def save(
         except OSError as error:
             raise _told(place, error) from error
         write_text(place / "report.html", page(sections if sections is not None else made, title))
-        for name, explanation in zip(figures, made, strict=True):
-            _write(place / name, partial(_png, explanation))
+        if draw:
+            draw_figures(made, place)
         _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
         if narratives:
             save_narratives(narratives, place)
         named = NARRATIVE[0] if narratives else None
         write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
+
+
+def figure_names(count: int) -> list[str]:
+    """Return what the figures of so many explanations are called."""
+    return ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(count)]
+
+
+def draw_figures(explanations: Sequence[Explanation], folder: Path) -> None:
+    """Write the figures of explanations into a folder that is there."""
+    for name, explanation in zip(figure_names(len(explanations)), explanations, strict=True):
+        _write(folder / name, partial(_png, explanation))
 
 
 def save_answers(answers: Sequence[Mapping[str, Any]], folder: Path) -> None:

@@ -70,7 +70,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
                 "title": section.title,
                 "text": list(section.text),
                 "table": _table(section.table or trust_table(section.explanations)),
-                "narrative": _narrative(section.narrative),
+                "narrative": None if section.narrative is None else told(section.narrative),
                 "explanations": [_explanation(e, place[(e.image.sha256, e.image.name)]) for e in section.explanations],
             }
             for section in sections
@@ -151,9 +151,8 @@ def _table(table: Table | None) -> dict[str, Any] | None:
     }
 
 
-def _narrative(narrative: Narrative | None) -> dict[str, Any] | None:
-    if narrative is None:
-        return None
+def told(narrative: Narrative) -> dict[str, Any]:
+    """Return a narrative as the viewer shows it: paragraphs of claims, what was dropped, and the facts behind them."""
     facts = {i: narrative.facts[i] for c in narrative.verified.claims for i in c.fact_ids}
     return {
         "by": narrative.by,
