@@ -108,7 +108,7 @@ function target(choice, changed) {
   const how = segmented(
     "Explain",
     "target",
-    [["own", "Own answers"], ["shared", "One class for all"], ["class", "A class of mine"]],
+    [["own", "Own answers"], ["shared", "Shared class"], ["class", "Given class"]],
     choice.kind,
     (kind) => {
       choice.kind = kind;
