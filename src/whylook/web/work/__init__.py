@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from whylook.web.work.comparing import comparison
 from whylook.web.work.explaining import explanation
 from whylook.web.work.telling import narrative
 from whylook.web.work.trusting import trust
@@ -15,5 +16,5 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 Function = Callable[["House", "Job", "Report"], None]
-COMPUTING: dict[str, Function] = {"explanation": explanation, "trust": trust}
+COMPUTING: dict[str, Function] = {"explanation": explanation, "trust": trust, "comparison": comparison}
 ASKING: dict[str, Function] = {"narrative": narrative}  # these wait for another server, not for the device
