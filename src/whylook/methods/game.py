@@ -214,8 +214,7 @@ class _Part:
         box = self.boxes[0]
         axis = max(range(box.ndim), key=lambda a: box.shape[a])
         first = box.shape[axis] // 2
-        a, b = box.split([first, box.shape[axis] - first], axis)
-        return (a,), (b,)
+        return (box.narrow(axis, 0, first),), (box.narrow(axis, first, box.shape[axis] - first),)
 
 
 def _owen(game: Game, boxes: list[Tensor], ends: list[float], target: int, divisions: int) -> tuple[Tensor, int, bool]:
@@ -236,9 +235,10 @@ def _owen(game: Game, boxes: list[Tensor], ends: list[float], target: int, divis
         else:
             settled.append(part)
 
-    sort_in(_Part(tuple(boxes), none, *ends, 1.0))
+    sort_in(_Part(tuple(boxes), none, ends[0], ends[1], 1.0))
     while waiting and divisions > 0:
-        least, some = waiting[0][0] / 2, []
+        least = waiting[0][0] / 2
+        some: list[_Part] = []
         while waiting and len(some) < min(_TOGETHER, divisions) and waiting[0][0] <= least:
             some.append(heapq.heappop(waiting)[2])
         divisions -= len(some)
