@@ -157,7 +157,7 @@ def compared(comparison: Comparison) -> str:
     """On what maps are compared."""
     pictures = comparison.gathered.common
     units = len({p.unit for p in pictures})
-    grouped = f" of {units} groups" if units < len(pictures) else ""
+    grouped = f" of {units} {'group' if units == 1 else 'groups'}" if units < len(pictures) else ""
     count = len(comparison.models)
     all_of = {1: "the model gets", 2: "both models get"}.get(count, f"all {count} models get")
     return f"Maps are compared on the {len(pictures)} pictures{grouped} that {all_of} right."
