@@ -81,6 +81,9 @@ def trust(
     else:
         if isinstance(what, list | tuple):
             raise UsageError("A trust card is of one picture, not of a list; call trust for each.")
+        several = {"models": model, "methods": method, "targets": target}
+        if given := [kind for kind, one in several.items() if isinstance(one, list | tuple | set)]:
+            raise UsageError(f"A trust card is of one map; several {given[0]} take an explanation, and trust for each.")
         name = method or DEFAULT_METHOD
         explanation = explain(
             what, DEFAULT_MODEL if model is None else model, name, target, layer=layer, seed=seed, device=device,
