@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 _LONG_SIDE = 220  # pixels of a tile
 _FEW_MODELS = 4
+KINDS = ("best", "worst", "differ")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A picture to be shown, and why."""
+    """A picture to be shown, and why: in words, and the first of `KINDS` that it is."""
 
     picture: Seen
     why: str
+    kind: str
 
 
 def chosen(comparison: Comparison) -> list[Choice]:
@@ -44,11 +46,14 @@ def chosen(comparison: Comparison) -> list[Choice]:
     whole = np.array([_mean(column) for column in by_model.T])
     count = 2 if len(gathered.models) <= _FEW_MODELS else 1
     picked: dict[int, str] = {}
+    kinds: dict[int, str] = {}
     order = [int(i) for i in np.argsort(-whole, kind="stable") if np.isfinite(whole[i])]
     for i in order[:count]:
         picked.setdefault(i, f"Among the best: {title} {number(whole[i])} on average over models and methods.")
+        kinds.setdefault(i, "best")
     for i in order[::-1][:count]:
         picked.setdefault(i, f"Among the worst: {title} {number(whole[i])} on average over models and methods.")
+        kinds.setdefault(i, "worst")
     if len(gathered.models) > 1:
         spread = np.array([np.ptp(c) if np.isfinite(c).all() else -1.0 for c in by_model.T])
         for i in [int(i) for i in np.argsort(-spread, kind="stable") if spread[i] > 0][:count]:
@@ -56,7 +61,8 @@ def chosen(comparison: Comparison) -> list[Choice]:
             values = number(by_model[:, i].max()), number(by_model[:, i].min())
             why = f"Where models differ most: {title} {values[0]} for {high}, {values[1]} for {low}, averaged over methods."
             picked[i] = f"{picked[i]} {why}" if i in picked else why
-    return [Choice(gathered.common[i], why) for i, why in picked.items()]
+            kinds.setdefault(i, "differ")
+    return [Choice(gathered.common[i], why, kinds[i]) for i, why in picked.items()]
 
 
 def measure(comparison: Comparison) -> str:
