@@ -19,8 +19,8 @@ _MIXED = {"guided-grad-cam": ("cam", "rules")}  # made of two, so neither is ano
 
 
 def families(name: str) -> tuple[str, ...]:
-    """The families that the method called `name` is of."""
-    return _MIXED.get(name, (METHODS[name].family,))
+    """The families that the method called `name` is of; those of a method that is not registered are nobody else's."""
+    return _MIXED.get(name, (METHODS[name].family if name in METHODS else "",))
 
 
 def order(name: str) -> int:
