@@ -92,13 +92,13 @@ def shown(comparison: Comparison, choice: Choice) -> str:
     head = (
         f'<h3><bdi>{html.escape(choice.picture.name)}</bdi>, {label}</h3><p class="prose">{html.escape(choice.why)}</p>'
     )
-    tiles = [f'<div class="maps-row">{plain}<div>{head}</div></div>']
+    rows = []
     for name, model in comparison.models.items():
         said = choice.picture.answers[name]
         try:
             explanation = mapped(model, sample, choice.picture.targets[name], comparison.plan)
         except Unsupported as why:
-            tiles.append(_row(name, said, f'<p class="failed">{html.escape(str(why))}</p>'))
+            rows.append(_row(name, said, f'<p class="failed">{html.escape(str(why))}</p>'))
             continue
         metric = measure(comparison)
         cells = []
@@ -108,8 +108,8 @@ def shown(comparison: Comparison, choice: Choice) -> str:
             words = describe(the_map, facts(the_map.method).title)
             cells.append(_tile(overlay(the_map, pixels), lines, words, caption))
         cells += [f'<p class="failed">{facts(m).title}: {html.escape(why)}</p>' for _, m, why in explanation.failures]
-        tiles.append(_row(name, said, "".join(cells)))
-    return f'<article class="example">{"".join(tiles)}</article>'
+        rows.append(_row(name, said, "".join(cells)))
+    return f'<article class="example">{head}<div class="beside">{plain}<div>{"".join(rows)}</div></div></article>'
 
 
 def _row(name: str, said: object, tiles: str) -> str:
