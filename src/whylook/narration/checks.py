@@ -230,7 +230,7 @@ def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
         if verb_of_its_own or re.search(r"[;:]", gap):
             return
         if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
-            yield Place(mention.start, mention.end, word.start())
+            yield Place(mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension))
         previous = mention.end
 
 
