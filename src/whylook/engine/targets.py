@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whylook.engine.mending import mended
 from whylook.errors import Unsupported, UsageError
 
 ScoreName = Literal["logit", "probability", "margin"]
@@ -54,6 +55,7 @@ def class_logits(output: Any, rows: int) -> tuple[Tensor, bool]:
             f"The network's output has shape {tuple(logits.shape)} for {rows} input rows; "
             "a classifier's is [n, classes] or [n]: pool or select what you want explained in a wrapper."
         )
+    mended(logits)  # every network's output comes by here before anything is differentiated
     if logits.shape[1] == 1:
         return torch.cat([-logits, logits], 1), True
     return logits, False
@@ -130,9 +132,9 @@ def resolve(targets: Any, logits: Tensor, one_logit: bool = False) -> Tensor:
             f"targets have shape {shape} for {n} rows; "
             "give one index, one per row, or a list of lists with the same number of classes for each row."
         )
-    bad = index[(index < 0) | (index >= classes)]
-    if bad.numel():
-        raise UsageError(f"Class {int(bad[0])} does not exist: the network has classes 0 to {classes - 1}.")
+    bad = next((i for row in index.tolist() for i in row if not 0 <= i < classes), None)
+    if bad is not None:
+        raise UsageError(f"Class {bad} does not exist: the network has classes 0 to {classes - 1}.")
     return index
 
 

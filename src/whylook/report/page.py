@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from whylook.errors import UsageError
 from whylook.report.payload import SCHEMA as VIEW
-from whylook.report.payload import fact_rows, narrative_of, payload
+from whylook.report.payload import fact_rows, payload, told
 from whylook.report.static import static as static
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def retold(report: str, narratives: Sequence[Narrative]) -> str:
     if not whole:
         raise UsageError("the report is none that whylook explain wrote, or is of another version")
     for part, narrative in zip(parts, narratives, strict=True):
-        part["narrative"] = narrative_of(narrative)
+        part["narrative"] = told(narrative)
         part["explanations"][0]["facts"] = fact_rows(narrative.facts)
     return _page(data)
 

@@ -71,7 +71,7 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
                 "title": section.title,
                 "text": list(section.text),
                 "table": _table(section.table or trust_table(section.explanations)),
-                "narrative": None if section.narrative is None else narrative_of(section.narrative),
+                "narrative": None if section.narrative is None else told(section.narrative),
                 "explanations": [
                     _explanation(e, place[(e.image.sha256, e.image.name)], _facts(e, section.narrative))
                     for e in section.explanations
@@ -155,8 +155,8 @@ def _table(table: Table | None) -> dict[str, Any] | None:
     }
 
 
-def narrative_of(narrative: Narrative) -> dict[str, Any]:
-    """Return what the viewer shows of a narrative."""
+def told(narrative: Narrative) -> dict[str, Any]:
+    """Return a narrative as the viewer shows it: paragraphs of claims, what was dropped, and the facts behind them."""
     facts = {i: narrative.facts[i] for c in narrative.verified.claims for i in c.fact_ids}
     return {
         "by": narrative.by,
