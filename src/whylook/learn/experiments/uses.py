@@ -109,7 +109,7 @@ def mistakes(model: Model, which: int) -> Outcome:
     sentences = [
         f"The films show the same {_FILMS} patients twice. With the marker in discs only (but for a few), {model.name} is "
         f"right on {rows[0][2]}; with the marker in the others, on {rows[1][2]}.",
-        f"{lost} of them it gets right in the first series only, {won} in the second only: p = {number(p)} by McNemar's test. "
+        f"It gets {lost} of them right in the first series only, {won} in the second only: p = {number(p)} by McNemar's test. "
         + (
             "The marker makes the mistakes."
             if p < ALPHA and lost > won

@@ -202,8 +202,6 @@ function page(found) {
       el("li", {}, el("a", { class: "button", href: found.links.scores, download: "" }, "Every value (CSV)")),
       el("li", {}, el("a", { class: "button", href: found.links.data, download: "" }, "All of it (JSON)")),
     ),
-    el("h2", {}, "What may be said"),
-    el("ul", { class: "sentences" }, found.sentences.map((s) => el("li", { dir: "auto" }, s))),
     el("iframe", { class: "compare-page", src: found.links.page, title: `The page of the comparison ${found.name}` }),
   );
 }
