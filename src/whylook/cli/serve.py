@@ -144,6 +144,7 @@ def _run(settings: Settings, bound: socket.socket, made: str | None, *, browser:
     from whylook.web.house import House
 
     house = House(settings)  # here, so that what is wrong with the data folder is a sentence
+    house.warm()
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{settings.port}/"
 
@@ -152,6 +153,10 @@ def _run(settings: Settings, bound: socket.socket, made: str | None, *, browser:
             await super().startup(sockets)
             if not self.should_exit:
                 _greet(settings, address, made, browser=browser)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            house.events.close()  # streams end now, so that nothing has to wait for them
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         create_app(settings, house), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
