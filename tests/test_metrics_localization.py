@@ -209,6 +209,20 @@ def test_padding_is_not_covered() -> None:
     assert region.lost == 0
 
 
+def test_rounding_touches_no_cell() -> None:
+    rng = np.random.default_rng(0)
+    for height, width in rng.integers(150, 250, (400, 2)).tolist():
+        top, left = height // 3, width // 3
+        mask = np.zeros((height, width), bool)
+        mask[top : top + int(rng.integers(5, 40)), left : left + int(rng.integers(5, 40))] = True
+        scale = 256 / min(height, width)
+        crop = Geometry(
+            (height, width), (224, 224), (scale, scale), (-(height * scale - 224) / 2, -(width * scale - 224) / 2)
+        )
+        covered = Region.of(mask, crop).coverage((7, 7))
+        assert not ((covered > 0) & (covered < 1e-9)).any()
+
+
 @pytest.mark.parametrize(
     ("mask", "instances"),
     [

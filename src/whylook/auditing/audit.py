@@ -117,13 +117,13 @@ class Audit:
         WhylookError
             If the folder cannot be written to.
         """
-        from whylook.report.bundle import make_folder, write_text
+        from whylook.report.bundle import write_text, writing
         from whylook.report.manifest import to_json
 
         place = Path(folder)
-        make_folder(place, RESULT)
-        write_text(place / "audit.html", self.html(problems))
-        write_text(place / RESULT, to_json(self.as_dict(problems)))
+        with writing(place, RESULT):
+            write_text(place / "audit.html", self.html(problems))
+            write_text(place / RESULT, to_json(self.as_dict(problems)))
         return place
 
 
@@ -160,7 +160,8 @@ def audit(
     ImageError, ModelError
         For a picture or model that cannot be read, or a picture too thin to be fed.
     UsageError
-        If there is no picture, labels are not one per picture, a class does not exist, or the seed is none.
+        If there is no picture or one is there twice, labels are not one per picture, a class does not exist, or the seed
+        is none.
     Unsupported
         If the network does not answer with class scores.
     """
@@ -170,6 +171,7 @@ def audit(
     pictures = all_ahead(load_image, list(images) if isinstance(images, list | tuple) else [images])
     if not pictures:
         raise UsageError("An audit needs pictures; none were given.")
+    _no_twins(pictures)
     truth = _classes(loaded, labels, len(pictures))
     for picture in pictures:
         loaded.preprocess.check(picture)
@@ -232,12 +234,20 @@ class _Run:
         return [Row(c, e, hits, None) for c, e, hits in zip(conventions, seen, right, strict=True)]
 
 
+def _no_twins(pictures: Sequence[Image]) -> None:
+    known: dict[str, str] = {}
+    for picture in pictures:
+        if (twin := known.get(picture.sha256)) is not None:
+            raise UsageError(f"{picture.name} is the same picture as {twin}; give it once, for it counts once.")
+        known[picture.sha256] = picture.name
+
+
 def _classes(model: Model, labels: Sequence[int | str] | None, pictures: int) -> tuple[int, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, str) or len(labels) != pictures:
         raise UsageError(f"There are {pictures} pictures; labels must be a list with one right class for each.")
-    return tuple(class_index(model, label) for label in labels)
+    return tuple(class_index(model, label, part=False) for label in labels)
 
 
 def _candidate(row: Row) -> Candidate:

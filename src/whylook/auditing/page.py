@@ -183,7 +183,8 @@ def _answers(audit: Audit) -> str:
         for top, of in zip(tops, probabilities, strict=True):
             kind = "wrong" if audit.truth is not None and top != audit.truth[i] else ""
             kind += " changed" if len(set(tops)) > 1 else ""
-            label = f"{_safe(audit.model.label(top))} <span class='muted'>{percent(float(of[i, top]))}</span>"
+            said = f"{_safe(audit.model.label(top))} <span class='muted'>{percent(float(of[i, top]))}</span>"
+            label = said if top >= 0 else "not finite"
             cells.append(f'<td class="{kind.strip()}">{label}</td>' if kind else f"<td>{label}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(f'<th scope="col">{_safe(c)}</th>' for c in columns)

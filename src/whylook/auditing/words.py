@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from whylook.auditing.decision import CHANGED, LEAD, ONE_CLASS, difference, p_value
+from whylook.auditing.decision import CHANGED, LEAD, ONE_CLASS, commonest, difference, p_value
 
 if TYPE_CHECKING:
     from whylook.auditing.audit import Audit, Row
@@ -64,7 +62,7 @@ def same(audit: Audit) -> str:
 
 def caution(audit: Audit) -> str:
     """What would make the verdict worthless, or nothing."""
-    share = np.bincount(audit.declared.evidence.top).max() / len(audit.images)
+    share = commonest(audit.declared.evidence.top)
     if audit.decision.kind != "other" or audit.truth is not None or share <= ONE_CLASS:
         return ""
     return (

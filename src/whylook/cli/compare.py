@@ -132,7 +132,7 @@ def _effects(given: list[str] | tuple[str, ...]) -> dict[str, float]:
 
 def _show(made: Comparison) -> None:
     """Print accuracies, the means with their intervals, and what may be said."""
-    from whylook.comparison.words import interval, rate, title
+    from whylook.comparison.words import interval, missing, rate, title
     from whylook.report.words import facts, number
 
     rows = [(name, f"{round(e.value * e.n)} of {e.n}", rate(e)) for name, e in made.accuracy.items()]
@@ -152,7 +152,7 @@ def _show(made: Comparison) -> None:
                 for v in made.levels
             ],
         )
-    for sentence in made.sentences():
+    for sentence in (*made.sentences(), *missing(made)):
         out(sentence)
 
 

@@ -144,6 +144,7 @@ def _run(settings: Settings, bound: socket.socket, made: str | None, *, browser:
     from whylook.web.house import House
 
     house = House(settings)  # here, so that what is wrong with the data folder is a sentence
+    house.warm()
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{settings.port}/"
 

@@ -206,7 +206,7 @@ def _strips(comparison: Comparison, levels: Sequence[Level]) -> str:
             drawn = plots.strip(axis, own, e.value, e.low, e.high, band=band, chance=level.chance, words=spoken)
             rows.append(
                 f'<tr><th scope="row"><bdi>{_safe(level.model)}</bdi></th><td class="drawn">{drawn}</td>'
-                f'<td class="number" data-label="mean">{mean}</td>'
+                f'<td class="number" data-label="mean">{mean}{_of(level, len(gathered.common))}</td>'
                 f'<td class="number" data-label="dummies">{dummies}</td></tr>'
             )
         groups.append(f"<tbody>{''.join(rows)}</tbody>")
@@ -221,6 +221,11 @@ def _strips(comparison: Comparison, levels: Sequence[Level]) -> str:
         f'<figure class="table plotted strips"><table><thead><tr>{columns}</tr></thead>{"".join(groups)}</table>'
         f"<figcaption>{note}</figcaption></figure>"
     )
+
+
+def _of(level: Level, pictures: int) -> str:
+    """Over how many pictures a mean is, where not all have a number."""
+    return f' <span class="muted">(n = {level.estimate.n})</span>' if level.estimate.n < pictures else ""
 
 
 def _shortcut(comparison: Comparison) -> str:
@@ -272,7 +277,9 @@ def _data(comparison: Comparison) -> str:
     cells = [f'<tr><th scope="row">{_safe(name)}</th><td class="number">{n:,}</td></tr>' for name, n in rows]
     notes = "".join(f'<p class="prose">{_safe(n)}</p>' for n in comparison.data.notes)
     lost = words.lost(comparison)
-    notes += f'<p class="prose">{_safe(lost)}</p>' if lost else ""
+    notes += "".join(
+        f'<p class="prose">{_safe(said)}</p>' for said in [*([lost] if lost else []), *words.missing(comparison)]
+    )
     named = "".join(f"<li>{_safe(out.why)}</li>" for out in left)
     folded = f'<details><summary>All {len(left)} that were left out</summary><ul class="fine">{named}</ul></details>'
     return notes + _table(("", "number"), cells, "Pictures", "") + (folded if left else "")

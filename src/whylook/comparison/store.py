@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from whylook.errors import WhylookError
+from whylook.held import take
 
 FILE = "measured.jsonl"
 
@@ -25,17 +26,21 @@ class Store:
     def __init__(self, folder: Path | None = None) -> None:
         self._file: TextIO | None = None
         self._records: dict[str, dict[str, Any]] = {}
+        self._earlier: set[str] = set()  # keys that were there
         self.taken = 0
         if folder is None:
             return
         path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if path.is_file():
-                self._read(path)
             self._file = path.open("a", encoding="utf-8")
+            if free := take(self._file.fileno()):
+                self._read(path)
         except OSError as error:
             raise WhylookError(f"Cannot write {path}: {error.strerror or error}; choose another folder.") from error
+        if not free:
+            self._file.close()
+            raise WhylookError(f"Another comparison is writing to {folder}; wait for it, or choose another folder.")
 
     def _read(self, path: Path) -> None:
         whole = path.read_bytes()
@@ -48,11 +53,12 @@ class Store:
                 self._records[record["key"]] = record["measured"]
             except (ValueError, TypeError, KeyError):
                 continue
+        self._earlier = set(self._records)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was measured under a key, or None."""
         found = self._records.get(key)
-        self.taken += found is not None
+        self.taken += key in self._earlier
         return found
 
     def put(self, key: str, measured: dict[str, Any], **about: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whylook.comparison.contrasts import Contrast, Level
-from whylook.report.bundle import make_folder, write_text
+from whylook.report.bundle import write_text, writing
 from whylook.report.manifest import to_json, versions
 from whylook.report.words import plain
 
@@ -171,8 +171,8 @@ def to_csv(comparison: Comparison) -> str:
 
 def save(comparison: Comparison, folder: Path) -> Path:
     """Write everything, compare.json last: a folder that has one is whole."""
-    make_folder(folder, RESULT)
-    write_text(folder / SCORES, to_csv(comparison))
-    write_text(folder / PAGE, comparison.html())
-    write_text(folder / RESULT, to_json(document(comparison)))
+    with writing(folder, RESULT):
+        write_text(folder / SCORES, to_csv(comparison))
+        write_text(folder / PAGE, comparison.html())
+        write_text(folder / RESULT, to_json(document(comparison)))
     return folder

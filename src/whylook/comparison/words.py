@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from whylook.comparison.contrasts import Finding, Kind, Level
@@ -125,6 +127,28 @@ def lost(comparison: Comparison) -> str | None:
             most = f"{100 * max(cut):.0f} %"
             said.append(f"{model} in {len(cut)} of {len(shares)} pictures (at most {most})")
     return f"The crop cuts away more than 1 % of the mask's area for {listed(said)}." if said else None
+
+
+def missing(comparison: Comparison) -> list[str]:
+    """Where maps have no number by a metric, and why: what is compared are the pictures where both models have one."""
+    gathered = comparison.gathered
+    without: dict[str, dict[tuple[str, str, int], list[str]]] = {}
+    for model, method, metric in product(gathered.models, comparison.plan.methods, comparison.plan.metrics):
+        cells = [p.scores[model]["maps"].get(method, {}).get(metric) for p in gathered.common]
+        for why, count in Counter(c[2] for c in cells if c is not None and c[0] is None).items():
+            heading = METRICS[metric].title
+            without.setdefault(why or "it was not measured", {}).setdefault((model, method, count), []).append(heading)
+    total = len(gathered.common)
+    return [
+        f"No number where {why}: "
+        + "; ".join(
+            f"{listed([headings[0], *map(uncapital, headings[1:])])} of {model} by {facts(method).title} in {count} of {total} "
+            "pictures"
+            for (model, method, count), headings in found.items()
+        )
+        + ". These pictures are left out of that measure."
+        for why, found in without.items()
+    ]
 
 
 def compared(comparison: Comparison) -> str:

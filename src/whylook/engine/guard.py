@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import is_
 from threading import RLock
 
 import torch
@@ -15,19 +16,18 @@ from whylook.engine.state import State
 # Training flags, random generators and PyTorch's switches are shared by all threads: one at a time has them.
 _LENT = RLock()
 # What timm, transformers and torchvision call the switch of activation checkpointing.
-_CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing", "memory_efficient")
+_CHECKPOINTING = frozenset(("grad_checkpointing", "gradient_checkpointing", "memory_efficient"))
 
 
 def modules_of(network: nn.Module) -> list[nn.Module]:
     """All modules, each once, as `network.modules()` gives them but without making up their names: at half the time."""
-    found: dict[int, nn.Module] = {}
-    left = [network]
-    while left:
-        module = left.pop()
-        if id(module) not in found:
-            found[id(module)] = module
-            left += [child for child in module._modules.values() if child is not None]
-    return list(found.values())
+    found, known = [network], {id(network)}
+    for module in found:  # which grows meanwhile
+        for child in module._modules.values():
+            if child is not None and id(child) not in known:
+                known.add(id(child))
+                found.append(child)
+    return found
 
 
 @contextmanager
@@ -52,12 +52,9 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
     with _LENT, ExitStack() as stack:
         modules = modules_of(network)
         training = [module.training for module in modules]
-        parameters = [
-            (module, name, p) for module in modules for name, p in module._parameters.items() if p is not None
-        ]
-        flags = [(p, p.requires_grad, p.grad) for _, _, p in parameters]
-        # Recomputing a checkpointed block in backward would run hooks that are gone by then.
-        checkpointed = [(m, n) for m in modules for n in _CHECKPOINTING if vars(m).get(n) is True]
+        parameters = [p for module in modules for p in module._parameters.values() if p is not None]
+        required = [p.requires_grad for p in parameters]
+        gradients = [p.grad for p in parameters]
         fast_path = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -65,6 +62,8 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
         stack.enter_context(preserved(device))
         swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
         state = State(modules)
+        # Recomputing a checkpointed block in backward would run hooks that are gone by then.
+        checkpointed = [(m, n) for m, n in state.named(_CHECKPOINTING) if vars(m)[n] is True]
         learned = _learned(modules, parameters) if any(training) else []
         try:
             seed_all(device, seed)
@@ -74,12 +73,11 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 network.eval()
             for module, name in checkpointed:
                 setattr(module, name, False)
-            for module, name, p in parameters:
-                if p.is_inference():  # made under inference_mode: autograd may not save it, so a copy stands in
-                    swapped.append((module, name, p))
-                    module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
-                elif p.requires_grad:
-                    p.requires_grad_(False)
+            if any(map(Tensor.is_inference, parameters)):
+                _stand_in(modules, swapped)
+            for p in parameters:
+                if p.requires_grad and not p.is_inference():
+                    p.requires_grad = False
             state.stand_in(modules)
             switched = any(training) or checkpointed or state.inference
             yield State(modules, values=False) if switched else state
@@ -89,25 +87,35 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 setattr(module, name, True)
             for module, name, p in swapped:
                 module._parameters[name] = p
-            for p, requires_grad, grad in flags:
-                if p.requires_grad != requires_grad and not p.is_inference():
-                    p.requires_grad_(requires_grad)
-                if p.grad is not grad:
-                    p.grad = grad
+            for p, wanted in zip(parameters, required, strict=True):
+                if p.requires_grad != wanted and not p.is_inference():
+                    p.requires_grad = wanted
+            if not all(map(is_, [p.grad for p in parameters], gradients)):
+                for p, gradient in zip(parameters, gradients, strict=True):
+                    if p.grad is not gradient:
+                        p.grad = gradient
             for p, value in learned:
                 if not torch.equal(p, value):
                     with torch.no_grad():
                         p.copy_(value)
-            for module, flag in zip(modules, training, strict=True):
-                if module.training != flag:
-                    module.training = flag
+            if [module.training for module in modules] != training:
+                for module, flag in zip(modules, training, strict=True):
+                    if module.training != flag:
+                        module.training = flag
             state.restore()
 
 
-def _learned(
-    modules: Sequence[nn.Module], parameters: Sequence[tuple[nn.Module, str, nn.Parameter]]
-) -> list[tuple[nn.Parameter, Tensor]]:
+def _stand_in(modules: Sequence[nn.Module], swapped: list[tuple[nn.Module, str, nn.Parameter]]) -> None:
+    """Put copies in the place of parameters made under `inference_mode`, which autograd may not save; note which."""
+    for module in modules:
+        for name, p in module._parameters.items():
+            if p is not None and p.is_inference():
+                swapped.append((module, name, p))
+                module._parameters[name] = nn.Parameter(p.clone(), requires_grad=False)
+
+
+def _learned(modules: Sequence[nn.Module], parameters: Sequence[nn.Parameter]) -> list[tuple[nn.Parameter, Tensor]]:
     """Copies of the parameters where a module does something of its own on `eval()`, such as merging adapters."""
     if all(type(m).train is nn.Module.train and type(m).eval is nn.Module.eval for m in modules):
         return []
-    return [(p, p.detach().clone()) for _, _, p in parameters if not p.is_inference()]
+    return [(p, p.detach().clone()) for p in parameters if not p.is_inference()]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import chain
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any
 
 import torch
@@ -14,11 +15,14 @@ from whylook.engine.blackbox import BlackBox
 
 Attributes = dict[str, Any]
 
+# What `nn.Module` gives every module to keep its hooks in: most of what there is, and no forward puts another there.
+_HOOKS = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
+
 
 class State:
     """Buffers, tensors that are none, and plain attributes of modules.
 
-    A forward of a few milliseconds is guarded, too: what is looked at for every module is looked at in one go.
+    A forward of a few milliseconds is guarded, too: what is looked at for every module is looked at once, in one go.
 
     Parameters
     ----------
@@ -28,23 +32,46 @@ class State:
 
     def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
         # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
-        plain = [m for m in modules if not isinstance(m, torch.jit.ScriptModule | BlackBox)]
-        self._own = [*map(vars, plain), *(buffers for m in plain if (buffers := m._buffers))]
-        self._then = list(map(dict, self._own))
-        tensors = [b for m in modules for _, b in m._buffers.items() if b is not None]
-        attributes = self._then[: len(plain)]
-        if any(issubclass(kind, Tensor) for kind in set(map(type, chain.from_iterable(map(dict.values, attributes))))):
-            for own in attributes:
-                tensors += [t for t in own.values() if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)]
+        apart = tuple(kind for kind in set(map(type, modules)) if issubclass(kind, torch.jit.ScriptModule | BlackBox))
+        plain = [m for m in modules if not isinstance(m, apart)] if apart else modules
+        self._modules = plain
+        attributes = [m.__dict__ for m in plain]
+        buffers = [own["_buffers"] for own in attributes]
+        self._empty = [own for own in buffers if not own]
+        self._own = [*attributes, *filter(None, buffers)]
+        self._lengths = list(map(len, self._own))
+        self._readers = [_reader(tuple(own)) for own in self._own]
+        self._then = [read.values(own) for read, own in zip(self._readers, self._own, strict=True)]
+        tensors = [b for own in self._then[len(plain) :] for b in own if b is not None]
+        if apart:
+            tensors += [b for m in modules if isinstance(m, apart) for _, b in m._buffers.items() if b is not None]
+        others = self._then[: len(plain)]
+        if any(issubclass(kind, Tensor) for kind in set(map(type, chain.from_iterable(others)))):
+            for then in others:
+                tensors += [t for t in then if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)]
         known = {id(t): t for t in tensors}.values()
-        self._tensors = [t for t in known if not t.is_inference()]
-        self.inference = len(self._tensors) < len(known)  # whether some were made under `inference_mode`
+        found = [t for t in known if not t.is_inference()]
+        self.inference = len(found) < len(known)  # whether some were made under `inference_mode`
+        kinds: dict[tuple[torch.dtype, torch.device, bool], list[Tensor]] = {}
+        for t in found:
+            kinds.setdefault((t.dtype, t.device, t.ndim == 0), []).append(t)
+        self._kinds = list(kinds.values())
+        self._tensors = list(chain.from_iterable(self._kinds))
         self._versions = [t._version for t in self._tensors]
-        self._values = _joined(self._tensors) if values else {}
         self._shapes = [t.shape for t in self._tensors]
+        self._values = list(map(_joined, self._kinds)) if values else []
+
+    def named(self, names: Collection[str]) -> list[tuple[nn.Module, str]]:
+        """Modules that have an attribute of one of these names, and its name."""
+        having = {reader: found for reader in set(self._readers) if (found := [n for n in names if n in reader.all])}
+        if not having:
+            return []
+        return [(m, n) for m, reader in zip(self._modules, self._readers, strict=False) for n in having.get(reader, ())]
 
     def stand_in(self, modules: Sequence[nn.Module]) -> None:
         """Put copies in the place of buffers made under `inference_mode`, which autograd may not save."""
+        if not self.inference:
+            return
         for module in modules:
             for name, buffer in module._buffers.items():
                 if buffer is not None and buffer.is_inference():
@@ -53,60 +80,80 @@ class State:
     @property
     def changed(self) -> bool:
         """Whether anything is not as it was, as far as versions of tensors tell."""
-        return [t._version for t in self._tensors] != self._versions or not _alike(self._own, self._then)
+        return [t._version for t in self._tensors] != self._versions or not self._alike()
 
     def restore(self) -> None:
         """Put everything back."""
-        if not _alike(self._own, self._then):
-            for now, then in zip(self._own, self._then, strict=True):
-                _bring(now, then)
+        if not self._alike():
+            for own in self._empty:
+                own.clear()
+            for own, reader, then in zip(self._own, self._readers, self._then, strict=True):
+                _bring(own, reader, then)
         if [t._version for t in self._tensors] != self._versions or not self._as_before():
-            for tensor, value in zip(self._tensors, self._split(), strict=True):
-                if tensor.shape != value.shape or not torch.equal(tensor, value):
+            values = (
+                t for joined, own in zip(self._values, self._split(), strict=True) for t in torch.split(joined, own)
+            )
+            for tensor, shape, value in zip(self._tensors, self._shapes, values, strict=True):
+                if tensor.shape != shape or not torch.equal(tensor, value.view(shape)):
                     with torch.no_grad():
-                        tensor.resize_(value.shape).copy_(value)
+                        tensor.resize_(shape).copy_(value.view(shape))
+
+    def _alike(self) -> bool:
+        """Whether the same objects are held by the same names."""
+        if any(self._empty) or list(map(len, self._own)) != self._lengths:
+            return False
+        try:
+            now = [reader.values(own) for reader, own in zip(self._readers, self._own, strict=True)]
+        except KeyError:  # as many names, but others
+            return False
+        return all(map(is_, chain.from_iterable(now), chain.from_iterable(self._then)))
 
     def _as_before(self) -> bool:
         """Whether the values are, too: through `.data` no version is counted."""
         if [t.shape for t in self._tensors] != self._shapes:
             return False
         # On other devices than the CPU a look at all values would take long.
-        now = _joined([t for t in self._tensors if t.device.type == "cpu"])
-        return all(torch.equal(value, self._values[kind]) for kind, value in now.items())
+        return all(
+            torch.equal(_joined(now), then)
+            for now, then in zip(self._kinds, self._values, strict=True)
+            if then.device.type == "cpu"
+        )
 
-    def _split(self) -> list[Tensor]:
-        """The values that were noted, one tensor each."""
-        read = dict.fromkeys(self._values, 0)
-        found = []
-        for tensor, shape in zip(self._tensors, self._shapes, strict=True):
-            kind = tensor.dtype, tensor.device
-            begin, read[kind] = read[kind], read[kind] + shape.numel()
-            found.append(self._values[kind][begin : read[kind]].view(shape))
-        return found
+    def _split(self) -> list[list[int]]:
+        """How many values each tensor had, by kind."""
+        sizes = iter(self._shapes)
+        return [[next(sizes).numel() for _ in own] for own in self._kinds]
 
 
-def _joined(tensors: Sequence[Tensor]) -> dict[tuple[torch.dtype, torch.device], Tensor]:
-    """The values of all tensors of a kind, one after another, by kind."""
-    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    for tensor in tensors:
-        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+class _Reader:
+    """Reads those of a module's attributes, or of its buffers, that are noted.
+
+    Parameters
+    ----------
+    names : of all of them.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.all, self.names = names, tuple(name for name in names if name not in _HOOKS)
+        self.values = self._several if len(self.names) < 2 else itemgetter(*self.names)
+
+    def _several(self, own: Attributes) -> tuple[Any, ...]:
+        return tuple(own[name] for name in self.names)
+
+
+_reader = lru_cache(maxsize=4096)(_Reader)  # modules of one kind have the same names
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    """The values of tensors of one kind, one after another; those of no axis, such as counters, have a kind of their own."""
     with torch.no_grad():
-        return {kind: torch.cat([t.reshape(-1) for t in own]) for kind, own in kinds.items()}
+        if tensors[0].ndim == 0:
+            return torch.stack(tensors)
+        return torch.cat([t if t.ndim == 1 else t.reshape(-1) for t in tensors])
 
 
-def _alike(now: Sequence[Attributes], then: Sequence[Attributes]) -> bool:
-    """Whether mappings hold the same objects by the same names."""
-    if list(map(len, now)) != list(map(len, then)):
-        return False
-    # A name that is new comes last, so with as many values, all the same, only the last name can be another.
-    if [next(reversed(m), None) for m in now] != [next(reversed(m), None) for m in then]:
-        return False
-    values = (chain.from_iterable(m.values() for m in side) for side in (now, then))
-    return all(map(is_, *values))
-
-
-def _bring(now: Attributes, then: Attributes) -> None:
-    """Make the first mapping hold what the second does; another thread may be reading it."""
-    now.update(then)
-    for name in [n for n in now if n not in then]:
-        del now[name]
+def _bring(own: Attributes, reader: _Reader, then: Sequence[Any]) -> None:
+    """Make the mapping hold what it held; another thread may be reading it."""
+    own.update(zip(reader.names, then, strict=True))
+    for name in [n for n in own if n not in reader.all]:
+        del own[name]

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +17,7 @@ import numpy as np
 
 from whylook.draw import figure
 from whylook.errors import WhylookError
+from whylook.held import held
 from whylook.narration.narrative import document
 from whylook.report.manifest import keys, manifest, to_json
 from whylook.report.page import page
@@ -70,27 +71,28 @@ def save(
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
     figures = figure_names(len(made))
-    stale = _earlier(place) - set(figures)  # it reads the record that is taken away next
-    make_folder(place, RESULT)
-    try:
-        for name in stale:
-            (place / name).unlink(missing_ok=True)
-        _forget_answers(place)
-    except OSError as error:
-        raise _told(place, error) from error
-    write_text(place / "report.html", page(sections if sections is not None else made, title))
-    if draw:
-        draw_figures(made, place)
     arrays = {
         key: m.values.astype(np.float32, copy=False)
         for explanation, names in zip(made, keys(made), strict=True)
         for m, key in zip(explanation.maps, names, strict=True)
     }
-    _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    if narratives:
-        save_narratives(narratives, place)
-    named = NARRATIVE[0] if narratives else None
-    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
+    with writing(place):
+        stale = _earlier(place) - set(figures)  # it reads the record that is taken away next
+        begin(place, RESULT)
+        try:
+            for name in stale:
+                (place / name).unlink(missing_ok=True)
+            _forget_answers(place)
+        except OSError as error:
+            raise _told(place, error) from error
+        write_text(place / "report.html", page(sections if sections is not None else made, title))
+        if draw:
+            draw_figures(made, place)
+        _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
+        if narratives:
+            save_narratives(narratives, place)
+        named = NARRATIVE[0] if narratives else None
+        write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
 
 
@@ -126,8 +128,14 @@ def save_narratives(narratives: Sequence[Narrative], folder: Path) -> None:
     write_text(folder / NARRATIVE[0], to_json(document(narratives)))
 
 
-def make_folder(place: Path, result: str) -> None:
-    """Make a folder for results, and take away the file `result`, which says that it is whole.
+@contextmanager
+def writing(place: Path, result: str | None = None) -> Iterator[None]:
+    """Make a folder for results and keep other commands that write into it waiting until the block ends.
+
+    Parameters
+    ----------
+    place : the folder.
+    result : the file that says that it is whole; taken away first.
 
     Raises
     ------
@@ -136,6 +144,17 @@ def make_folder(place: Path, result: str) -> None:
     """
     try:
         place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _told(place, error) from error
+    with held(place):
+        if result is not None:
+            begin(place, result)
+        yield
+
+
+def begin(place: Path, result: str) -> None:
+    """Take away the file that says that a folder is whole."""
+    try:
         (place / result).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 import whylook
@@ -21,9 +23,6 @@ from whylook.web.errors import Busy, NotAgreed, body, status
 from whylook.web.house import House
 from whylook.web.security import BodyLimit, Gate
 from whylook.web.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 ROUTERS = (
     "health", "catalogue", "pictures", "explanations", "jobs", "trust", "narrative", "folder", "poke", "learn",
@@ -69,6 +68,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
     for name in ROUTERS:
         if find_spec(f"whylook.web.api.{name}") is not None:
             app.include_router(import_module(f"whylook.web.api.{name}").router)
+    app.openapi = partial(_described, app, app.openapi)  # type: ignore[method-assign]
     app.add_exception_handler(WhylookError, _told)
     app.add_exception_handler(NotAgreed, _asked)
     app.add_exception_handler(HTTPException, _refused)
@@ -80,6 +80,22 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
 
 
 _FORM = 100_000  # bytes that a form has beside its pictures
+
+
+def _described(app: FastAPI, plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document with the examples as they are: FastAPI takes out of them whatever is null."""
+    first = app.openapi_schema is None
+    document = plain()
+    if first:
+        shapes = document["components"]["schemas"]
+        kinds: list[type[BaseModel]] = [BaseModel]
+        while kinds:
+            kind = kinds.pop()
+            kinds += kind.__subclasses__()
+            extra = kind.model_config.get("json_schema_extra")
+            if kind.__module__.startswith("whylook.web.") and isinstance(extra, dict) and kind.__name__ in shapes:
+                shapes[kind.__name__] |= extra
+    return document
 
 
 async def _purge(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -70,6 +71,16 @@ class House:
         self.store.purge()
         self.queue.start()
         self._asking.start()
+
+    def warm(self) -> None:
+        """Import what is heavy, and look which models there are, before anybody asks; errors are said when they ask."""
+
+        def ready() -> None:
+            import_module("whylook.explainer")
+            for name in self.catalogue.chosen(self.catalogue.listing()):
+                self.models.load(name)
+
+        self.queue.later(ready)
 
     def close(self) -> None:
         """Stop computing and let go of the data folder."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -154,6 +156,27 @@ def _no(status: int, kind: str, sentence: str) -> Response:
     return Response(json.dumps(body(sentence, kind)), status, media_type="application/json")
 
 
+_LINGER, _LINGER_SECONDS = 4_000_000, 1.0  # bytes, and how long
+
+
+async def _lingering(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer to a request that is still coming in, and throw a little of that away before hanging up.
+
+    Closed at once, with unread bytes in it, the connection would be reset, and the client might never see the answer.
+    """
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": bytes(answer.body), "more_body": True})
+    count = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while count < _LINGER:
+                message = await receive()
+                count += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class BodyLimit:
     """Refuses a request with more bytes than are taken: by its length where it tells it, else as it comes in.
 
@@ -174,7 +197,7 @@ class BodyLimit:
         told = Headers(scope=scope).get("content-length", "")
         sentence = f"That is more than {self._most:,} bytes, the limit of this server."
         if told.isdecimal() and int(told) > self._most:
-            await _no(413, "too-large", sentence)(scope, receive, send)
+            await _lingering(_no(413, "too-large", sentence), scope, receive, send)
             return
         count = 0
 

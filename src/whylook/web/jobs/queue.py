@@ -27,7 +27,6 @@ Report = Callable[[int, int, str], None]
 Work = Callable[[Job, Report], None]
 _Short = tuple[Callable[[], Any], "Future[Any]"]
 UNEXPECTED = "An error that whylook did not expect ended it; the server's terminal says more."
-_MOST_IDLE = 16  # that are left for later: each keeps its pictures and maps in memory
 _LEAST = 0.1  # seconds between two changes of progress that are told
 _log = logging.getLogger("whylook.serve")
 
@@ -195,7 +194,7 @@ class Queue:
                 if self._closing:
                     return
                 short = next((those.popleft() for those in self._short if those), None)
-                if short is None and self._idle and (not self._waiting or len(self._idle) > _MOST_IDLE):
+                if short is None and self._idle and not self._waiting:
                     short = (self._idle.popleft(), Future())
                 if short is None:
                     self._running, self._progress = self._waiting.popleft(), Progress()

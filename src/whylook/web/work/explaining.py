@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whylook.web.jobs.queue import Report
 
 VIEW = "view.json"
+_UNDRAWN = 200_000_000  # bytes of pictures whose figures may be left for later
 _DRAWING = threading.Lock()  # the one renderer that measures text
 PLACES = "places.json"  # of the explanations among the pictures asked for
 
@@ -42,7 +43,10 @@ def explanation(house: House, job: Job, report: Report) -> None:
     write_text(folder / PLACES, json.dumps(places))
     save(made, folder, sections=sections, problems=problems, draw=False)
     house.undrawn[job.id] = made
-    house.queue.later(lambda: draw(house, job))
+    if sum(e.image.pixels.nbytes for many in list(house.undrawn.values()) for e in many) > _UNDRAWN:
+        draw(house, job)
+    else:
+        house.queue.later(lambda: draw(house, job))
 
 
 def draw(house: House, job: Job) -> bool:
