@@ -317,7 +317,7 @@ def test_pages_fit_and_have_no_barriers(tab, explained, width, scheme):
     page = one.go()
     page.wait_for_selector(".sample button")
     page.get_by_text("Change models, methods and class").click()
-    page.get_by_role("radio", name="A class of mine").check()
+    page.get_by_role("radio", name="Given class").check()
     assert is_narrow_enough(page)
     assert axe(page) == []
     one.go("/jobs")

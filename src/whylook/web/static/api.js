@@ -61,9 +61,10 @@ export const OVER = ["done", "failed", "cancelled", "interrupted"];
 
 /**
  * Follow a job: `told(job)` at every change, until it is over or `stop()`, which this returns, is called. The browser
- * takes a broken stream up again by itself; `lost(error)` where that has no end.
+ * takes a broken stream up again by itself, and `silent(true)` says that it is about that; `lost(error)` where it has
+ * no end.
  */
-export function events(path, told, lost = () => {}) {
+export function events(path, told, lost = () => {}, silent = () => {}) {
   if (streams >= MOST_STREAMS) return asking(path.replace(/\/events$/, ""), told, lost);
   streams++;
   let open = true;
@@ -78,8 +79,13 @@ export function events(path, told, lost = () => {}) {
     if (OVER.includes(job.state)) close();
     told(job);
   });
+  stream.addEventListener("open", () => silent(false));
   stream.addEventListener("error", async () => {
-    if (stream.readyState !== EventSource.CLOSED || !open) return;
+    if (!open) return;
+    if (stream.readyState !== EventSource.CLOSED) {
+      silent(true);
+      return;
+    }
     close();
     try {
       const job = await get(path.replace(/\/events$/, ""));

@@ -2,7 +2,8 @@
 
 import { once } from "./api.js";
 import { choice, defaults, modelsFor } from "./choice.js";
-import { explainFiles, explainSample, hear } from "./intake.js";
+import { folder } from "./folder.js";
+import { explainFiles, explainRef, hear } from "./intake.js";
 import { pickers } from "./pickers.js";
 import { el } from "./viewer.js";
 
@@ -34,6 +35,7 @@ export async function demo(element, { title, current }) {
     working,
   );
   const shelf = el("ul", { class: "samples" }, [0, 1, 2, 3, 4].map(() => el("li", { class: "sample blank" })));
+  const allowed = el("div", {});
   const summary = el("p", { class: "asked" }, " ");
   const warning = el("p", { class: "warning", id: "only-films" });
   const choices = el("details", { class: "choices" }, el("summary", {}, "Change models, methods and class"));
@@ -46,7 +48,7 @@ export async function demo(element, { title, current }) {
     ),
     trouble,
     drop,
-    el("section", { "aria-labelledby": "samples-title" }, el("h2", { id: "samples-title" }, "Or take one of these"), shelf),
+    el("section", { "aria-labelledby": "samples-title" }, el("h2", { id: "samples-title" }, "Or take one of these"), shelf, allowed),
     el("section", { class: "asked-of", "aria-labelledby": "asked-title" }, el("h2", { id: "asked-title" }, "What is asked"), summary, warning, choices),
   );
   const stop = hear((state) => {
@@ -55,9 +57,12 @@ export async function demo(element, { title, current }) {
     choose.disabled = Boolean(state.working);
     trouble.replaceChildren(...(state.trouble ?? []).map((sentence) => el("p", { dir: "auto" }, sentence)));
   });
-  const [samples, models, methods] = await Promise.all([once("/api/samples"), once("/api/models"), once("/api/methods"), defaults()]);
+  const [samples, models, methods, health] = await Promise.all(
+    ["/api/samples", "/api/models", "/api/methods", "/api/health"].map(once),
+  );
   if (!current()) return stop;
   shelf.replaceChildren(...samples.map((sample) => el("li", { class: "sample" }, card(sample))));
+  if (health.folder) allowed.append(folder());
   const tell = async () => {
     const names = await modelsFor();
     const titled = (choice.methods ?? (await defaults()).methods).map((name) => methods.find((m) => m.name === name)?.title ?? name);
@@ -71,14 +76,14 @@ export async function demo(element, { title, current }) {
       : "";
   };
   await tell();
-  choices.append(await pickers({ models, methods, changed: tell }));
+  choices.append(await pickers({ models, methods, choice, changed: tell }));
   return stop;
 }
 
 function card(sample) {
   return el(
     "button",
-    { type: "button", "aria-describedby": `about-${sample.id}`, onclick: () => explainSample(sample) },
+    { type: "button", "aria-describedby": `about-${sample.id}`, onclick: () => explainRef(`sample:${sample.id}`, sample.title, sample) },
     el("img", { src: sample.picture, width: "128", height: "128", alt: "" }),
     el("span", { class: "name" }, sample.title),
     el("span", { class: "muted", id: `about-${sample.id}` }, sample.about),

@@ -71,14 +71,14 @@ export async function explainFiles(files) {
   }
 }
 
-/** Have a sample explained by networks that know such pictures. */
-export async function explainSample(sample) {
+/** Have a picture explained that the server has; a sample by networks that know such pictures. */
+export async function explainRef(ref, title, sample = null) {
   if (busy) return;
   busy = true;
   const trouble = [];
-  tell({ working: `Taking ${sample.title} …`, trouble });
+  tell({ working: `Taking ${title} …`, trouble });
   try {
-    await begin(await request([`sample:${sample.id}`], sample), trouble);
+    await begin(await request([ref], sample), trouble);
   } catch (error) {
     trouble.push(error.message);
   } finally {

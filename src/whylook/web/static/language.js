@@ -16,7 +16,8 @@ export function language(job, view, context) {
     try {
       await act();
     } catch (error) {
-      trouble.textContent = error.message;
+      if (error.status !== 409 || !error.body?.preview) trouble.textContent = error.message;
+      else consent(error.body.preview, agreed === null ? "" : error.message); // nothing was sent: it is to be agreed to first
     }
   };
   const narrate = (digest = null) =>
@@ -28,23 +29,16 @@ export function language(job, view, context) {
       el("label", { class: "field" }, "About", el("select", { onchange: (event) => (picture = Number(event.target.value)) }, job.request.names.map((name, i) => el("option", { value: String(i) }, name))));
     place.replaceChildren(
       el("p", { class: "prose" }, "It is given the facts below the text above, and its sentences are checked against them. Nothing is sent before you have seen what it is."),
-      el("p", { class: "actions" }, which, el("button", { type: "button", onclick: () => attempt(preview) }, "Show what would be sent")),
+      el("p", { class: "actions" }, which, el("button", { type: "button", onclick: () => attempt(async () => follow(await narrate())) }, "Show what would be sent")),
     );
   };
-  const preview = async () => {
-    try {
-      follow(await narrate());
-    } catch (error) {
-      if (error.status !== 409 || !error.body?.preview) throw error;
-      consent(error.body.preview);
-    }
-  };
-  const consent = (what) => {
+  const consent = (what, why) => {
     place.replaceChildren(
       el(
         "div",
         { class: "consent", role: "group", "aria-labelledby": "consent-title" },
-        el("h3", { id: "consent-title", tabindex: "-1" }, "This would leave your machine"),
+        el("h3", { id: "consent-title", tabindex: "-1" }, what.local ? "This would be sent to another program on this machine" : "This would leave this machine"),
+        why && el("p", { class: "failed" }, why),
         el(
           "dl",
           {},

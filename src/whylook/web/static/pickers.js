@@ -1,7 +1,7 @@
 /* Models, methods and class, chosen from what the server says there is. */
 
 import { once } from "./api.js";
-import { choice, defaults, modelsFor } from "./choice.js";
+import { defaults, modelsFor } from "./choice.js";
 import { combobox } from "./combobox.js";
 import { el, segmented } from "./viewer.js";
 
@@ -48,7 +48,8 @@ function checks({ legend, groups, chosen, text, changed }) {
   return { node, boxes };
 }
 
-export async function pickers({ models, methods, changed }) {
+/** Let a person change `choice`; `changed()` after every change. */
+export async function pickers({ models, methods, choice, changed }) {
   const usual = await defaults();
   const named = checks({
     legend: "Models",
@@ -75,8 +76,8 @@ export async function pickers({ models, methods, changed }) {
       changed();
     },
   });
-  const search = target(changed);
-  search.model((await modelsFor())[0] ?? null);
+  const search = target(choice, changed);
+  search.model((await modelsFor(null, choice))[0] ?? null);
   const back = el(
     "button",
     {
@@ -94,7 +95,7 @@ export async function pickers({ models, methods, changed }) {
 }
 
 /** Which class is explained: by search among the labels of the first model that was chosen. */
-function target(changed) {
+function target(choice, changed) {
   let model = null;
   const look = async (text, signal) => {
     if (!model) return [];
@@ -107,7 +108,7 @@ function target(changed) {
   const how = segmented(
     "Explain",
     "target",
-    [["own", "Own answers"], ["shared", "One class for all"], ["class", "A class of mine"]],
+    [["own", "Own answers"], ["shared", "Shared class"], ["class", "Given class"]],
     choice.kind,
     (kind) => {
       choice.kind = kind;

@@ -10,7 +10,6 @@ let serial = 0;
 
 const percent = (p) => (p >= 0.9995 ? "> 99.9 %" : p < 0.0005 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
 const two = (v) => v.toFixed(1).replace("-", "−");
-const signed = (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(1)}`;
 
 /** Fill `element` with what pokes at a result; returns how to stop. */
 export function poking(element, { job, view, context }) {
@@ -155,7 +154,6 @@ function poke(element, { job, view, context, which }) {
     await viewer.loaded;
   };
   const row = (m, k) => {
-    const change = m.after.margin - m.before.margin;
     const top = m.after.top[0];
     const other = top.index !== m.target.index;
     return el(
@@ -165,7 +163,6 @@ function poke(element, { job, view, context, which }) {
       el("td", {}, el("bdi", {}, top.label), el("span", { class: "number muted" }, ` ${percent(top.probability)}`)),
       el("td", { class: "number" }, `${percent(m.before.probability)} → ${percent(m.after.probability)}`),
       el("td", { class: "number" }, `${two(m.before.margin)} → ${two(m.after.margin)}`),
-      el("td", { class: "number" }, signed(change)),
     );
   };
   const draw = () => {
@@ -268,7 +265,7 @@ function poke(element, { job, view, context, which }) {
   const trouble = el("p", { class: "trouble", role: "alert" });
   const busy = el("span", { class: "muted busy-word" });
   const filled = el("span", { class: "muted" }, "Nothing is filled in.");
-  const rows = el("tbody", {}, models.map((name) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { colspan: "4" }, " "))));
+  const rows = el("tbody", {}, models.map((name) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { colspan: "3" }, " "))));
   const chart = el("div", { class: "chart" });
   const below = el("div", { class: "poke-maps" });
   element.append(
@@ -279,7 +276,7 @@ function poke(element, { job, view, context, which }) {
         "section",
         { class: "poke-picture", "aria-label": "The picture" },
         easel.node,
-        el("p", { class: "fine" }, filled, " ", busy),
+        el("p", { class: "fine filled-in" }, filled, " ", busy),
         el("p", { class: "fine", id: helpId }, "Paint over what you want gone. By keys: arrows choose one of 7 × 7 cells, Space fills it."),
       ),
       el(
@@ -309,7 +306,7 @@ function poke(element, { job, view, context, which }) {
           el(
             "table",
             {},
-            el("thead", {}, el("tr", {}, ["Model", "Says now", "Probability", "Margin", "Change"].map((t, i) => el("th", { scope: "col", class: i > 1 ? "number" : null }, t)))),
+            el("thead", {}, el("tr", {}, ["Model", "Says now", "Probability", "Margin"].map((t, i) => el("th", { scope: "col", class: i > 1 ? "number" : null }, t)))),
             rows,
           ),
         ),

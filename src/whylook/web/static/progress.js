@@ -74,5 +74,10 @@ export function progress(body, job, context, done) {
   body.replaceChildren(node);
   update(job);
   if (OVER.includes(job.state)) return () => {};
-  return api.events(`/api/jobs/${job.id}/events`, update, (error) => (trouble.textContent = error.message));
+  return api.events(
+    `/api/jobs/${job.id}/events`,
+    update,
+    (error) => (trouble.textContent = error.message),
+    (on) => (trouble.textContent = on ? "The server does not answer; this page goes on when it does." : ""),
+  );
 }

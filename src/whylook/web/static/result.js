@@ -1,8 +1,10 @@
 /* One result: what is being done, then the maps, the words, the trust cards, and a picture to poke at. */
 
 import { OVER } from "./api.js";
+import { choiceOf, request } from "./choice.js";
 import { hear } from "./intake.js";
 import { language } from "./language.js";
+import { pickers } from "./pickers.js";
 import { poking } from "./poke.js";
 import { progress } from "./progress.js";
 import { trust } from "./trust.js";
@@ -63,15 +65,13 @@ async function shown(job, head, body, context) {
 
   const maps = el("div", { id: "panel-maps", role: "tabpanel", "aria-labelledby": "tab-maps" });
   const poke = el("div", { id: "panel-poke", role: "tabpanel", "aria-labelledby": "tab-poke", hidden: true });
+  const again = el("div", { id: "panel-again", role: "tabpanel", "aria-labelledby": "tab-again", hidden: true });
+  const panels = { maps, poke, again };
   const stops = [];
-  let opened = false;
   const open = (name) => {
-    maps.hidden = name !== "maps";
-    poke.hidden = name !== "poke";
-    if (name === "poke" && !opened) {
-      opened = true;
-      stops.push(poking(poke, { job, view, context }));
-    }
+    for (const [key, panel] of Object.entries(panels)) panel.hidden = key !== name;
+    if (name === "poke" && !poke.firstChild) stops.push(poking(poke, { job, view, context }));
+    if (name === "again" && !again.firstChild) asking(again, job, context);
   };
   const root = el("div", {});
   const believed = trust(job, view, context);
@@ -79,7 +79,7 @@ async function shown(job, head, body, context) {
   told.filter((t) => t.trouble).forEach((t) => maps.append(el("p", { class: "trouble" }, t.trouble)));
   if (health.llm) maps.append(language(job, view, context));
   maps.append(believed.node);
-  body.replaceChildren(tabs([["maps", "Maps and words"], ["poke", "Poke at it"]], open), maps, poke);
+  body.replaceChildren(tabs([["maps", "Maps and words"], ["poke", "Poke at it"], ["again", "Ask again"]], open), maps, poke, again);
   const viewer = mount(root, view, { embedded: true, beside: believed.beside });
   const methods = root.querySelector(".methods");
   if (methods) maps.append(methods); // what the methods are comes last, after the cards
@@ -96,6 +96,37 @@ async function words(api, job, picture) {
     return await api.post(`/api/explanations/${job.id}/narrative`, { by: "template", picture });
   } catch (error) {
     return { trouble: `In words: ${error.message}` };
+  }
+}
+
+/** The same pictures, asked of other models, by other methods, about another class. */
+async function asking(panel, job, { api, navigate }) {
+  const trouble = el("p", { class: "trouble", role: "alert" });
+  const choice = choiceOf(job.request);
+  const go = el(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      onclick: async () => {
+        trouble.textContent = "";
+        go.disabled = true;
+        try {
+          navigate(`/explanations/${(await api.post("/api/explanations", await request(job.request.pictures, null, choice))).id}`);
+        } catch (error) {
+          trouble.textContent = error.message;
+        }
+        go.disabled = false;
+      },
+    },
+    "Explain the same again",
+  );
+  panel.append(el("p", { class: "lead" }, "The same pictures, by other models and methods, or about another class; this result stays."), el("p", { class: "actions" }, go), trouble);
+  try {
+    const [models, methods] = await Promise.all([api.once("/api/models"), api.once("/api/methods")]);
+    panel.append(await pickers({ models, methods, choice, changed: () => {} }));
+  } catch (error) {
+    trouble.textContent = error.message;
   }
 }
 
