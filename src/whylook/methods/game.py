@@ -85,9 +85,7 @@ def shapley_sampling(
     total, squares, pairs = torch.zeros(game.players, 1), torch.zeros(game.players, 1), samples // (2 * walk)
     for _ in range(pairs):
         order = torch.tensor(rng.order(game.players))
-        seen = (
-            order.argsort() < torch.arange(1, game.players)[:, None]
-        )  # [walk, players]: the first 1, 2, … of the order
+        seen = order.argsort() < torch.arange(1, game.players)[:, None]  # [walk, players]: the first 1, 2, … of the order
         values = game.values(torch.cat([seen, ~seen]))
         forward = torch.cat([ends[:1], values[:walk], ends[1:]]).diff(dim=0)[order.argsort()]
         # Those who are not yet there, going forward, are those who came first going backward.
@@ -218,7 +216,9 @@ class _Part:
         return (a,), (b,)
 
 
-def _owen(game: Game, boxes: list[Tensor], ends: list[float], target: int, divisions: int) -> tuple[Tensor, int, bool]:
+def _owen(
+    game: Game, boxes: list[Tensor], ends: list[float], target: int, divisions: int
+) -> tuple[Tensor, int, bool]:
     """Shares [players] of one target, the number of parts that have one, and whether all was divided."""
     import torch
 
