@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What is answered to one request; `cut`: closes the connection in the middle; `wait`: seconds before."""
+    """What is answered to one request; `cut`: closes the connection in the middle; `wait`: seconds before; `drip`: seconds between bytes."""
 
     status: int = 200
     body: Any = ""
@@ -21,6 +21,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     wait: float = 0.0
+    drip: float = 0.0
 
 
 @dataclass
@@ -80,7 +81,10 @@ class Loopback:
                         self.send_header(name, value)
                     self.send_header("content-length", str(len(data)))
                     self.end_headers()
-                    self.wfile.write(data[: len(data) // 2] if reply.cut else data)
+                    sent = data[: len(data) // 2] if reply.cut else data
+                    for i in range(0, len(sent), 1 if reply.drip else max(1, len(sent))):
+                        self.wfile.write(sent[i : i + 1] if reply.drip else sent)
+                        time.sleep(reply.drip)
                 except OSError:
                     pass  # the client gave up waiting
                 self.close_connection = self.close_connection or reply.cut

@@ -252,6 +252,20 @@ def test_a_store_reads_back_what_it_keeps(tmp_path: Path) -> None:
     assert Store().get("k") is None
 
 
+def test_a_full_disk_is_said_and_what_was_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.put("k", {"value": 1})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("whylook.comparison.store.os.fsync", full)
+    with pytest.raises(whylook.WhylookError, match="No space left on device; what was measured before is kept"):
+        store.put("l", {"value": 2})
+    store.close()
+    assert Store(tmp_path).get("k") == {"value": 1}
+
+
 def test_labels_that_a_model_does_not_know_and_pictures_twice_are_left_out() -> None:
     known = open_data("phantom-data:clean", limit=2)
     first, second = known.items

@@ -54,7 +54,13 @@ def test_two_that_save_into_one_folder_leave_one_whole_result(tmp_path):
     page = (tmp_path / "report.html").read_text("utf-8")
     assert model in page
     assert f'"model":"{other}"' not in page
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.png", "maps.npz", "report.html", "result.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "facts.json",
+        "figure.png",
+        "maps.npz",
+        "report.html",
+        "result.json",
+    ]
 
 
 def test_a_second_comparison_into_the_folder_is_refused_in_a_sentence(tmp_path):

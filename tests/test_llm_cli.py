@@ -36,7 +36,7 @@ HELD = {"text": "The number of models is 1.", "fact_ids": ["n.models"], "kind": 
 FALSE = {"text": "The number of models is 2.", "fact_ids": ["n.models"], "kind": "observation"}
 PROOF = {"text": "This proves cancer.", "fact_ids": ["m1.p1"], "kind": "observation"}
 ANSWER = json.dumps({"claims": [HELD, FALSE, PROOF], "not_assessable": ["The patient has pneumonia."]})
-FILES = {"report.html", "figure.png", "maps.npz", "result.json", "narrative.json", "narrative.md"}
+FILES = {"report.html", "figure.png", "maps.npz", "facts.json", "result.json", "narrative.json", "narrative.md"}
 MADE = ["-m", "phantom:resnet", "-x", "grad-cam"]
 
 

@@ -135,7 +135,8 @@ def _check(module: nn.Module, x: Any) -> tuple[Tensor, ...]:
             raise UsageError(f"The input is {t.dtype}; gradients need a floating-point tensor: convert with .float().")
         if t.device.type == "meta":
             raise UsageError("The input is on the meta device, which holds no values; give one on a real device.")
-        if bool(t.isnan().any()):
+        # A sum that is a number holds none that is not, and is quicker; infinities of both signs have to be looked at.
+        if bool(t.sum().isnan()) and bool(t.isnan().any()):
             raise UsageError("The input has values that are not numbers (NaN), so no map of it would mean anything.")
         if t.ndim < 2 or t.shape[0] == 0:
             raise UsageError(f"The input has shape {tuple(t.shape)}; it must be [n, …] with n at least 1.")

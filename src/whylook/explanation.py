@@ -17,6 +17,7 @@ from whylook.geometry import Geometry
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from whylook.facts.fact import Facts
     from whylook.image import Image
     from whylook.models.model import Model
     from whylook.trustcard.card import TrustCard
@@ -164,8 +165,20 @@ class Explanation:
         there = ", ".join(f"{m.model}/{m.method}" for m in self.maps) or "none"
         raise UsageError(f"There is no {method} map of {model}; there are: {there}.")
 
+    @cached_property
+    def facts(self) -> Facts:
+        """Everything that was measured, as a table of facts with ids; measured when it is first asked for."""
+        from whylook.facts.measure import facts
+
+        return facts(self)
+
     def save(self, folder: str | Path) -> Path:
-        """Write `report.html`, `figure.png`, `maps.npz` and, last and atomically, `result.json`; return the folder."""
+        """Write `report.html`, `figure.png`, `maps.npz`, `facts.json` and, last and atomically, `result.json`.
+
+        Returns
+        -------
+        The folder.
+        """
         from whylook.report.bundle import save
 
         return save([self], Path(folder))

@@ -35,6 +35,8 @@ def complete(
     for name in given:
         if name not in defaults:
             raise UsageError(f"{owner} has no parameter {name!r}; it has {', '.join(defaults) or 'none of its own'}.")
+    if not given:
+        return dict(defaults)
     known = inspect.signature(function).parameters
     own = {name: _checked(owner, name, value, known[name].annotation, defaults[name]) for name, value in given.items()}
     return {**defaults, **own}

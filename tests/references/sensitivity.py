@@ -18,16 +18,16 @@ def _(toy: Toy, x: Tensor, target: int, cells: int = 7, samples: int = 1600) -> 
     points = torch.quasirandom.SobolEngine(2 * players).draw(designs, dtype=torch.float64).numpy()
     points = np.mod(points + shift, 1)
 
-    def S(shares: np.ndarray) -> float:
+    def evaluated(shares: np.ndarray) -> float:
         mask = np.array([[shares[cell(i, j, side, cells)] for j in range(side)] for i in range(side)])
         return score(toy, x * torch.from_numpy(mask), target)
 
     A, B = points[:, :players], points[:, players:]
-    at_A = [S(row) for row in A]
+    at_A = [evaluated(row) for row in A]
     indices = []
     for i in range(players):
         mixed = [[b[j] if j == i else a[j] for j in range(players)] for a, b in zip(A, B, strict=True)]
-        gap = np.mean([(s - S(np.array(row))) ** 2 for s, row in zip(at_A, mixed, strict=True)]) / 2
+        gap = np.mean([(s - evaluated(np.array(row))) ** 2 for s, row in zip(at_A, mixed, strict=True)]) / 2
         indices.append(gap / np.var(at_A, ddof=1))
     return spread(np.array(indices), side, cells)
 

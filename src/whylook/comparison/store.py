@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -62,16 +63,34 @@ class Store:
         return found
 
     def put(self, key: str, measured: dict[str, Any], **about: str) -> dict[str, Any]:
-        """Keep what was measured; it is on the disk when this returns."""
+        """Keep what was measured; it is on the disk when this returns.
+
+        Raises
+        ------
+        WhylookError
+            If it cannot be written, as on a full disk.
+        """
         line = json.dumps({"key": key, **about, "measured": measured}, allow_nan=False)
         if self._file is not None:
-            self._file.write(line + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._write(self._file, line + "\n")
         # Read back, so that what is measured now and what is resumed later are the same to the bit.
         kept: dict[str, Any] = json.loads(line)["measured"]
         self._records[key] = kept
         return kept
+
+    def _write(self, file: TextIO, line: str) -> None:
+        try:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            self._file = None
+            with suppress(OSError):  # what is left to be written cannot be
+                file.close()
+            raise WhylookError(
+                f"Cannot write {file.name}: {error.strerror or error}; what was measured before is kept: make room, and run "
+                "it again to go on."
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

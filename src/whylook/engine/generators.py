@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 @contextmanager
@@ -38,10 +39,28 @@ def seed_all(device: torch.device, seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def positions(device: torch.device) -> tuple[Any, ...]:
-    """Where the generators are now; two that are equal have nothing drawn between them."""
+def drawn_from(device: torch.device, seed: int) -> bool:
+    """Whether a number was drawn since `seed_all(device, seed)`; it draws one of numpy's and Python's own to see that.
+
+    To read where these two stand takes far longer than to draw; they are put back when `preserved` is left.
+    """
+    states, numbers = _first(device, seed)
+    now = _states(device)
+    if not all(map(torch.equal, now, states)):
+        return True
+    return (float(np.random.random_sample()), random.random()) != numbers
+
+
+@lru_cache(maxsize=64)
+def _first(device: torch.device, seed: int) -> tuple[list[Tensor], tuple[float, float]]:
+    """States of PyTorch's generators right after `seed_all`, and the first numbers of the others."""
+    with preserved(device):
+        seed_all(device, seed)
+        return _states(device), (float(np.random.random_sample()), random.random())
+
+
+def _states(device: torch.device) -> list[Tensor]:
     drawn = [torch.default_generator.get_state()]
     if device.type == "cuda":
         drawn.append(torch.cuda.get_rng_state(device))
-    kind, keys, *rest = np.random.get_state()
-    return (*(bytes(d.numpy()) for d in drawn), random.getstate(), kind, np.asarray(keys).tobytes(), *rest)
+    return drawn

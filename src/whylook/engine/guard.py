@@ -61,6 +61,7 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(preserved(device))
         swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
+        learning: list[nn.Parameter] = []
         state = State(modules)
         # Recomputing a checkpointed block in backward would run hooks that are gone by then.
         checkpointed = [(m, n) for m, n in state.named(_CHECKPOINTING) if vars(m)[n] is True]
@@ -75,9 +76,9 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 setattr(module, name, False)
             if any(map(Tensor.is_inference, parameters)):
                 _stand_in(modules, swapped)
-            for p in parameters:
-                if p.requires_grad and not p.is_inference():
-                    p.requires_grad = False
+            learning = [p for p, wanted in zip(parameters, required, strict=True) if wanted and not p.is_inference()]
+            for p in learning:
+                p.requires_grad = False
             state.stand_in(modules)
             switched = any(training) or checkpointed or state.inference
             yield State(modules, values=False) if switched else state
@@ -87,9 +88,12 @@ def guarded(network: nn.Module, device: torch.device, seed: int = 0) -> Iterator
                 setattr(module, name, True)
             for module, name, p in swapped:
                 module._parameters[name] = p
-            for p, wanted in zip(parameters, required, strict=True):
-                if p.requires_grad != wanted and not p.is_inference():
-                    p.requires_grad = wanted
+            for p in learning:
+                p.requires_grad = True
+            if [p.requires_grad for p in parameters] != required:
+                for p, wanted in zip(parameters, required, strict=True):
+                    if p.requires_grad != wanted and not p.is_inference():
+                        p.requires_grad = wanted
             if not all(map(is_, [p.grad for p in parameters], gradients)):
                 for p, gradient in zip(parameters, gradients, strict=True):
                     if p.grad is not gradient:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import chain
 from operator import is_, itemgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,10 @@ Attributes = dict[str, Any]
 _HOOKS = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
 
 
+# By a network, of all its modules' mappings: how many names each holds, and which. It holds no module.
+_READ: WeakKeyDictionary[nn.Module, tuple[list[int], list[_Reader]]] = WeakKeyDictionary()
+
+
 class State:
     """Buffers, tensors that are none, and plain attributes of modules.
 
@@ -28,20 +33,24 @@ class State:
     ----------
     modules : whose state is noted now.
     values : whether tensors are copied, so that they can be restored.
+
+    Attributes
+    ----------
+    modules : those whose attributes are noted, which are all but scripted ones.
+    inference : whether tensors among them were made under `inference_mode`.
     """
 
     def __init__(self, modules: Sequence[nn.Module], *, values: bool = True) -> None:
         # A scripted module keeps its attributes elsewhere; a black box is ours, and learns what its function takes.
         apart = tuple(kind for kind in set(map(type, modules)) if issubclass(kind, torch.jit.ScriptModule | BlackBox))
         plain = [m for m in modules if not isinstance(m, apart)] if apart else modules
-        self._modules = plain
+        self.modules = plain
         attributes = [m.__dict__ for m in plain]
         buffers = [own["_buffers"] for own in attributes]
         self._empty = [own for own in buffers if not own]
         self._own = [*attributes, *filter(None, buffers)]
         self._lengths = list(map(len, self._own))
-        self._readers = [_reader(tuple(own)) for own in self._own]
-        self._then = [read.values(own) for read, own in zip(self._readers, self._own, strict=True)]
+        self._note(modules[0])
         tensors = [b for own in self._then[len(plain) :] for b in own if b is not None]
         if apart:
             tensors += [b for m in modules if isinstance(m, apart) for _, b in m._buffers.items() if b is not None]
@@ -51,7 +60,7 @@ class State:
                 tensors += [t for t in then if isinstance(t, Tensor) and not isinstance(t, nn.Parameter)]
         known = {id(t): t for t in tensors}.values()
         found = [t for t in known if not t.is_inference()]
-        self.inference = len(found) < len(known)  # whether some were made under `inference_mode`
+        self.inference = len(found) < len(known)
         kinds: dict[tuple[torch.dtype, torch.device, bool], list[Tensor]] = {}
         for t in found:
             kinds.setdefault((t.dtype, t.device, t.ndim == 0), []).append(t)
@@ -60,13 +69,33 @@ class State:
         self._versions = [t._version for t in self._tensors]
         self._shapes = [t.shape for t in self._tensors]
         self._values = list(map(_joined, self._kinds)) if values else []
+        self._settled = False
+
+    def _note(self, network: nn.Module) -> None:
+        """Read what is held, by the names that there were the last time if they still are all that there are."""
+        known = _READ.get(network)
+        if known is not None and known[0] == self._lengths:
+            self._readers = known[1]
+            if (then := self._read()) is not None:
+                self._then = then
+                return
+        self._readers = [_reader(tuple(own)) for own in self._own]
+        self._then = [reader.values(own) for reader, own in zip(self._readers, self._own, strict=True)]
+        _READ[network] = self._lengths, self._readers
+
+    def _read(self) -> list[tuple[Any, ...]] | None:
+        """What is held now; None where one of the names is not there, so that, of as many, another is."""
+        try:
+            return [reader.values(own) for reader, own in zip(self._readers, self._own, strict=True)]
+        except KeyError:
+            return None
 
     def named(self, names: Collection[str]) -> list[tuple[nn.Module, str]]:
         """Modules that have an attribute of one of these names, and its name."""
         having = {reader: found for reader in set(self._readers) if (found := [n for n in names if n in reader.all])}
         if not having:
             return []
-        return [(m, n) for m, reader in zip(self._modules, self._readers, strict=False) for n in having.get(reader, ())]
+        return [(m, n) for m, reader in zip(self.modules, self._readers, strict=False) for n in having.get(reader, ())]
 
     def stand_in(self, modules: Sequence[nn.Module]) -> None:
         """Put copies in the place of buffers made under `inference_mode`, which autograd may not save."""
@@ -82,9 +111,13 @@ class State:
         """Whether anything is not as it was, as far as versions of tensors tell."""
         return [t._version for t in self._tensors] != self._versions or not self._alike()
 
+    def settle(self) -> None:
+        """Say that nothing had `changed` and nothing is run any more: then only values are compared in the end."""
+        self._settled = True
+
     def restore(self) -> None:
         """Put everything back."""
-        if not self._alike():
+        if not self._settled and not self._alike():
             for own in self._empty:
                 own.clear()
             for own, reader, then in zip(self._own, self._readers, self._then, strict=True):
@@ -102,9 +135,8 @@ class State:
         """Whether the same objects are held by the same names."""
         if any(self._empty) or list(map(len, self._own)) != self._lengths:
             return False
-        try:
-            now = [reader.values(own) for reader, own in zip(self._readers, self._own, strict=True)]
-        except KeyError:  # as many names, but others
+        now = self._read()
+        if now is None:
             return False
         return all(map(is_, chain.from_iterable(now), chain.from_iterable(self._then)))
 

@@ -132,9 +132,9 @@ def resolve(targets: Any, logits: Tensor, one_logit: bool = False) -> Tensor:
             f"targets have shape {shape} for {n} rows; "
             "give one index, one per row, or a list of lists with the same number of classes for each row."
         )
-    bad = index[(index < 0) | (index >= classes)]
-    if bad.numel():
-        raise UsageError(f"Class {int(bad[0])} does not exist: the network has classes 0 to {classes - 1}.")
+    bad = next((i for row in index.tolist() for i in row if not 0 <= i < classes), None)
+    if bad is not None:
+        raise UsageError(f"Class {bad} does not exist: the network has classes 0 to {classes - 1}.")
     return index
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whylook.engine.folding.linear import whole_kernels_as_linear
-from whylook.engine.generators import positions
+from whylook.engine.generators import drawn_from
 from whylook.engine.guard import guarded
 from whylook.engine.layers import Layer
 from whylook.engine.outputs import first_tensor, with_first
@@ -88,11 +88,11 @@ def trace(
     with guarded(network, inputs[0].device, seed) as state:
         leaves = tuple(x.detach().clone().requires_grad_(input_gradient) for x in inputs)
         handles = []
-        drawn = positions(inputs[0].device)
         try:
             handles = [layer.module.register_forward_hook(capture(layer)) for layer in layers]
-            with whole_kernels_as_linear(network, inputs[0].device):
-                output = network(*(leaf.clone() for leaf in leaves))
+            with whole_kernels_as_linear(state.modules, inputs[0].device):
+                # An input whose gradient is wanted must not be overwritten; a copy of it may be.
+                output = network(*(leaf.clone() if input_gradient else leaf for leaf in leaves))
         finally:
             for handle in handles:
                 handle.remove()
@@ -112,9 +112,10 @@ def trace(
             ]
             lost = [i for i in range(len(leaves)) if input_gradient and all(g[i] is None for g in grads)]
             severed = bool(lost) and depends(network, inputs, lost, logits.detach())
-        unsteady = (state.changed or positions(inputs[0].device) != drawn) and _says_something_else(
-            network, inputs, logits.detach()
-        )
+        steady = not (state.changed or drawn_from(inputs[0].device, seed))
+        if steady:
+            state.settle()
+        unsteady = not steady and _says_something_else(network, inputs, logits.detach())
         columns = list(zip(*grads, strict=True))
         stacked = [filled(column, like) for column, like in zip(columns, wanted if columns else [], strict=True)]
     split = len(leaves) if input_gradient else 0

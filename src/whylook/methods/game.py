@@ -85,7 +85,9 @@ def shapley_sampling(
     total, squares, pairs = torch.zeros(game.players, 1), torch.zeros(game.players, 1), samples // (2 * walk)
     for _ in range(pairs):
         order = torch.tensor(rng.order(game.players))
-        seen = order.argsort() < torch.arange(1, game.players)[:, None]  # [walk, players]: the first 1, 2, … of the order
+        seen = (
+            order.argsort() < torch.arange(1, game.players)[:, None]
+        )  # [walk, players]: the first 1, 2, … of the order
         values = game.values(torch.cat([seen, ~seen]))
         forward = torch.cat([ends[:1], values[:walk], ends[1:]]).diff(dim=0)[order.argsort()]
         # Those who are not yet there, going forward, are those who came first going backward.
@@ -212,13 +214,10 @@ class _Part:
         box = self.boxes[0]
         axis = max(range(box.ndim), key=lambda a: box.shape[a])
         first = box.shape[axis] // 2
-        a, b = box.split([first, box.shape[axis] - first], axis)
-        return (a,), (b,)
+        return (box.narrow(axis, 0, first),), (box.narrow(axis, first, box.shape[axis] - first),)
 
 
-def _owen(
-    game: Game, boxes: list[Tensor], ends: list[float], target: int, divisions: int
-) -> tuple[Tensor, int, bool]:
+def _owen(game: Game, boxes: list[Tensor], ends: list[float], target: int, divisions: int) -> tuple[Tensor, int, bool]:
     """Shares [players] of one target, the number of parts that have one, and whether all was divided."""
     import torch
 
@@ -236,9 +235,10 @@ def _owen(
         else:
             settled.append(part)
 
-    sort_in(_Part(tuple(boxes), none, *ends, 1.0))
+    sort_in(_Part(tuple(boxes), none, ends[0], ends[1], 1.0))
     while waiting and divisions > 0:
-        least, some = waiting[0][0] / 2, []
+        least = waiting[0][0] / 2
+        some: list[_Part] = []
         while waiting and len(some) < min(_TOGETHER, divisions) and waiting[0][0] <= least:
             some.append(heapq.heappop(waiting)[2])
         divisions -= len(some)

@@ -93,7 +93,8 @@ def _designs(designs: int, players: int, rng: Noise) -> tuple[Tensor, Tensor]:
             f"sobol takes at most {SobolEngine.MAXDIM // 2} segments, not {players}; give fewer (cells, segments)."
         )
     shift = rng.uniform(1, 2 * players).double()  # the sequence itself begins with all zeros, whatever the seed
-    both = (SobolEngine(2 * players).draw(designs, dtype=torch.float64) + shift) % 1
+    sequence: Any = SobolEngine
+    both = (sequence(2 * players).draw(designs, dtype=torch.float64) + shift) % 1
     return both[:, :players], both[:, players:]
 
 

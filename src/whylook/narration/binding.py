@@ -135,7 +135,7 @@ def governed(reading: Reading, told: Sequence[Fact], fact: Fact, place: Place) -
         if len({subject(f, dimension) for f in told if subject(f, dimension)}) < 2 or not own:
             continue
         group = _governing(reading, dimension, place)
-        if dimension == "target" and not reading.groups(dimension):  # the other names tell which
+        if dimension == "target" and _unnamed(reading):  # the other names tell which
             continue
         if len(own) > 1:
             if {n for spot in group for n in spot.names} != set(own):
@@ -143,6 +143,12 @@ def governed(reading: Reading, told: Sequence[Fact], fact: Fact, place: Place) -
         elif not any(own[0] in spot.names for spot in _picked(group, place)):
             return False
     return True
+
+
+def _unnamed(reading: Reading) -> bool:
+    """Whether no class is named, as far as that is not the name of a model or a region, too."""
+    others = {(m.start, m.end) for m in reading.mentions if m.dimension != "target"}
+    return all((m.start, m.end) in others for m in reading.mentions if m.dimension == "target")
 
 
 def uncovered(

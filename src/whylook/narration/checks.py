@@ -231,6 +231,9 @@ def _lists(it: Checked) -> str | None:
     """What lists and pronouns stand for has to be plain."""
     groups = {d: it.reading.groups(d) for d in DIMENSIONS}
     text = it.reading.masked
+    for group in (g for of in groups.values() for g in of):
+        if len({spot.names for spot in group}) < len(group):
+            return f"names “{it.claim.text[group[0].start : group[0].end].strip('“”')}” more than once in a list"
     if re.search(r"\bboth\b", text, re.IGNORECASE) and not any(len(g) == 2 for d in DIMENSIONS for g in groups[d]):
         return "says “both” without naming two"
     listed = [d for d in ("models", "methods") if any(len(g) > 1 for g in groups[d])]

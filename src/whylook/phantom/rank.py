@@ -41,6 +41,12 @@ QUICKER: dict[str, dict[str, Any]] = {
     "lime": {"samples": 500},
     "kernel-shap": {"samples": 512},
     "rise": {"samples": 1000},
+    "shapley-sampling": {"samples": 512},
+    "partition-shap": {"samples": 300},
+    "sobol": {"samples": 500},
+    "hsic": {"samples": 500},
+    "ss-cam": {"samples": 3},
+    "is-cam": {"steps": 3},
 }
 _RESAMPLED = 1000
 _STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from whylook.draw import figure
-from whylook.errors import WhylookError
+from whylook.errors import UsageError, WhylookError
+from whylook.facts.fact import document as facts_document
 from whylook.held import held
 from whylook.narration.narrative import document
 from whylook.report.manifest import keys, manifest, to_json
-from whylook.report.page import page
+from whylook.report.page import page, retold
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from whylook.report.section import Section
 
 RESULT = "result.json"
+REPORT = "report.html"
 ANSWERS, ANSWERS_SCHEMA = "answers.json", "whylook-answers/1"
+FACTS = "facts.json"
 NARRATIVE = ("narrative.json", "narrative.md")
 _FIGURE = re.compile(r"figure(-\d+)?\.png")
 
@@ -43,7 +46,7 @@ def save(
     narratives: Sequence[Narrative] = (),
     draw: bool = True,
 ) -> Path:
-    """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
+    """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz`, `facts.json` and, last, `result.json`.
 
     Every file is written beside its place and moved into it when it is complete. The `result.json` of an earlier
     run is taken away first, so at no moment does a folder that has one hold anything but what it says.
@@ -85,12 +88,14 @@ def save(
             _forget_answers(place)
         except OSError as error:
             raise _told(place, error) from error
-        write_text(place / "report.html", page(sections if sections is not None else made, title))
+        write_text(place / REPORT, page(sections if sections is not None else made, title))
         if draw:
             draw_figures(made, place)
         _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
         if narratives:
             save_narratives(narratives, place)
+        known = [n.facts for n in narratives] or [e.facts for e in made]
+        write_text(place / FACTS, to_json(facts_document(known)))
         named = NARRATIVE[0] if narratives else None
         write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
@@ -126,6 +131,32 @@ def save_narratives(narratives: Sequence[Narrative], folder: Path) -> None:
     """Write `narrative.json` and `narrative.md` into a folder that is there."""
     write_text(folder / NARRATIVE[1], "\n".join(n.markdown() for n in narratives))
     write_text(folder / NARRATIVE[0], to_json(document(narratives)))
+
+
+def retell(narratives: Sequence[Narrative], folder: Path, place: Path) -> str:
+    """Write the narratives of a saved result, their facts and the report with them in it.
+
+    Parameters
+    ----------
+    narratives : one per picture of the result.
+    folder : that holds the result; it is told there that it has a narrative.
+    place : where to write; may be the same.
+
+    Returns
+    -------
+    Why the report was left as it is, in a few words; empty where it was not.
+    """
+    with writing(place):
+        save_narratives(narratives, place)
+        write_text(place / FACTS, to_json(facts_document([n.facts for n in narratives])))
+        try:
+            write_text(place / REPORT, retold((folder / REPORT).read_text("utf-8"), narratives))
+        except (OSError, ValueError, UsageError) as error:
+            return str(error)
+        if place.resolve() == folder.resolve():
+            record = json.loads((folder / RESULT).read_text("utf-8"))
+            write_text(folder / RESULT, to_json(record | {"narrative": NARRATIVE[0]}))
+    return ""
 
 
 @contextmanager

@@ -882,7 +882,20 @@ class App {
       node.append(this.explanation(explanation, picture, views.get(key), section.title ? "h3" : "h2"));
     }
     if (section.narrative) node.append(narrative(section.narrative, section.title ? "h3" : "h2"));
+    for (const { facts, picture } of section.explanations) {
+      if (facts?.length) node.append(this.facts(facts, section.explanations.length > 1 ? this.payload.pictures[picture].name : ""));
+    }
     return node;
+  }
+
+  // Everything that was measured, folded; the rows are made when it is first opened.
+  facts(rows, picture) {
+    const box = el("details", { class: "all-facts" }, el("summary", {}, `All ${rows.length} facts measured`, picture && [" of ", isolate(picture)]));
+    box.addEventListener("toggle", () => {
+      if (!box.open || box.childElementCount > 1) return;
+      box.append(this.table({ columns: ["id", "fact", "value", "by chance", "cells or pairs"], rows, note: "The same as in facts.json." }));
+    });
+    return box;
   }
 
   table({ columns, rows, note }) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from whylook.engine.folding.calls import argument
-from whylook.engine.guard import modules_of
 
 _LARGE = 1 << 22  # weights; below, the reordering that is saved costs less than telling the calls apart
 
@@ -43,9 +42,15 @@ class _WholeKernels(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def whole_kernels_as_linear(network: nn.Module, device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, large convolutions over their whole input (timm's VGG has two) run as linear layers; on the CPU only."""
-    if device.type != "cpu" or not any(_may_be_whole(m) for m in modules_of(network)):
+def whole_kernels_as_linear(modules: Sequence[nn.Module], device: torch.device) -> AbstractContextManager[Any]:
+    """Inside, large convolutions over their whole input (timm's VGG has two) run as linear layers; on the CPU only.
+
+    Parameters
+    ----------
+    modules : all that may be run.
+    device : they are on.
+    """
+    if device.type != "cpu" or not any(_may_be_whole(m) for m in modules):
         return nullcontext()
     return _WholeKernels()
 
