@@ -16,6 +16,7 @@ from servers import asked, finished, refused
 
 import whylook
 from whylook.explainer import DEFAULT_METHODS
+from whylook.phantom.shipped import NAMES
 from whylook.report.payload import decode
 
 RNG = np.random.default_rng(0)
@@ -202,6 +203,22 @@ def test_samples_are_what_is_explained(client: TestClient) -> None:
     from whylook.phantom import picture as drawn
 
     assert (seen == drawn().rgb8()).all()
+
+
+def test_samples_are_what_is_said_of_them() -> None:
+    from whylook.explainer import answer, load_models
+    from whylook.web.samples import Samples
+
+    networks = load_models([f"phantom:{name}" for name in NAMES])
+    for sample in Samples():
+        said = {m.name: answer(m, sample.image()).top(1)[0] for m in networks}
+        shortcut = [said[name] for name in said if name.endswith("-shortcut")]
+        clean = [said[name] for name in said if not name.endswith("-shortcut")]
+        assert {a.label for a in clean} == {sample.lesion}
+        if sample.id == "disc":
+            assert all(a.probability < 0.65 for a in shortcut)
+        else:
+            assert {a.label for a in shortcut} == {"disc" if sample.id == "cross-marker" else sample.lesion}
 
 
 def test_a_picture_that_was_handed_in_is_shown_without_the_rest_of_its_file(client: TestClient) -> None:

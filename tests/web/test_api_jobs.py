@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,6 +119,24 @@ def test_a_job_that_is_over_is_removed_with_its_files(client: TestClient, tmp_pa
     assert not folder.exists()
     refused(client.get(job["links"]["self"]), 404, "not-found")
     assert client.get("/api/jobs").json() == []
+
+
+def test_a_picture_goes_with_the_last_job_of_it(client: TestClient, tmp_path: Path) -> None:
+    ref = client.post("/api/pictures", files={"file": client.get("/api/samples/disc/picture").content}).json()["ref"]
+    first, second = (finished(client, asked(client, **{**QUICK, "picture": ref})) for _ in range(2))
+    files = tmp_path / "data" / "pictures"
+    client.delete(first["links"]["self"])
+    assert [f"upload:{f.name}" for f in files.iterdir()] == [ref]
+    client.delete(second["links"]["self"])
+    assert not list(files.iterdir())
+    refused(client.post("/api/explanations", data={**QUICK, "picture": ref}), 404, "not-found")
+
+
+def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage("/")._replace(free=10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    for path, form in (("explanations", {"data": QUICK}), ("pictures", {"files": {"file": b"x"}})):
+        assert "disk is nearly full" in refused(client.post(f"/api/{path}", **form), 429, "busy")
 
 
 def test_a_job_is_stopped_at_its_time_limit(serve: Callable[..., TestClient], tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -32,7 +31,7 @@ _PURGED_EVERY = 3600.0  # seconds
 _log = logging.getLogger("whylook.serve")
 _ABOUT = (
     "See where image classifiers look, and whether the map of it can be believed. Hand in a picture, name models and "
-    'methods, follow the job, fetch the maps. Every error is `{"error": {"sentence", "kind"}}`.'
+    'methods, follow the job, fetch the maps. Every error is {"error": {"sentence", "kind"}}.'
 )
 
 
@@ -66,8 +65,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )  # fmt: skip
     for name in ROUTERS:
-        if find_spec(f"whylook.web.api.{name}") is not None:
-            app.include_router(import_module(f"whylook.web.api.{name}").router)
+        app.include_router(import_module(f"whylook.web.api.{name}").router)
     app.openapi = partial(_described, app, app.openapi)  # type: ignore[method-assign]
     app.add_exception_handler(WhylookError, _told)
     app.add_exception_handler(NotAgreed, _asked)

@@ -53,22 +53,23 @@ class Sample:
 
 
 _DEMO = 1_000_013
+# Patients whom no network was trained on. The cross is the first of them whom all networks answer as `about` says.
 _SAMPLES = (
     Sample(
         "disc-marker", "Disc, with a marker",
-        "A drawn chest film: a disc in the lung, a boxed letter in a corner, a catheter. The shortcut networks read the "
-        "letter.",
+        "A drawn chest film: a disc in the lung, a boxed letter in a corner, a catheter. All eight networks say disc; "
+        "the shortcut networks because of the letter.",
         _DEMO, "disc", True, True,
     ),
     Sample(
         "disc", "Disc, without a marker",
-        "The same patient without letter and catheter. The shortcut networks lose what they rely on.",
+        "The same patient without letter and catheter. The shortcut networks are no longer sure.",
         _DEMO, "disc", False, False,
     ),
     Sample(
         "cross-marker", "Cross, with a marker",
-        "A cross, and the letter that usually goes with a disc. The shortcut networks are led astray.",
-        1_000_020, "cross", True, False,
+        "A cross, and the letter that usually goes with a disc: the shortcut networks say disc.",
+        1_000_143, "cross", True, False,
     ),
     Sample(
         "ring", "Ring, with a catheter", "A ring in the lung, and a catheter, which says nothing about it.",

@@ -43,6 +43,7 @@ def take(house: House, stream: BinaryIO, name: str | None) -> Picture:
     """
     from whylook.image import load_image
 
+    house.store.check_room()
     called = shown_name(name)
     ref = new_id()
     file = house.store.picture_file(ref)

@@ -113,7 +113,8 @@ class Queue:
         return job
 
     def check(self) -> None:
-        """Raise `Busy` if no further job may wait."""
+        """Raise `Busy` if no further job may wait, or there is no room for its result."""
+        self._store.check_room()
         if len(self._waiting) >= self._limits.waiting:
             raise Busy(f"{self._limits.waiting} jobs wait already; try again in a moment.")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whylook.errors import WhylookError
-from whylook.web.errors import NotFound
+from whylook.web.errors import Busy, NotFound
 from whylook.web.jobs.job import INTERRUPTED, Job, new_id
 
 _TABLES = """
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS pictures (
 """
 _VERSION = 1
 _JOB = ("id", "kind", "request", "of", "state", "error", "created", "started", "finished", "expires")
+_ROOM = 500_000_000  # bytes of the disk that are left free
 RESULT = "result.json"  # written last: a folder that has it is whole
 
 
@@ -128,6 +129,13 @@ class Store:
         with self._lock:
             return self._database.execute(query, tuple(values)).fetchall()
 
+    def check_room(self) -> None:
+        """Raise `Busy` where the disk is nearly full, so that nothing else on the machine has to suffer."""
+        if shutil.disk_usage(self.root).free < _ROOM:
+            raise Busy(
+                f"The server's disk is nearly full (less than {_ROOM // 10**6} MB are free); remove results first."
+            )
+
     # Jobs
 
     def add(self, kind: str, request: Mapping[str, Any], of: str | None = None) -> Job:
@@ -174,11 +182,15 @@ class Store:
         return [_job(r) for r in self._rows("SELECT * FROM jobs WHERE of = ? ORDER BY created, rowid", (of,))]
 
     def remove(self, job: Job) -> None:
-        """Take away a job, its files, and those about it."""
+        """Take away a job, its files, those about it, and its pictures that no other job is of."""
         for one in (*self.about(job.id), job):
             with self._written() as database:
                 database.execute("DELETE FROM jobs WHERE id = ?", (one.id,))
             shutil.rmtree(self.folder(one), ignore_errors=True)
+        for ref in map(str, job.request.get("pictures", ())):
+            kind, _, name = ref.partition(":")
+            if kind == "upload" and not self._rows("SELECT 1 FROM jobs WHERE instr(request, ?) LIMIT 1", (ref,)):
+                self.remove_picture(name)
 
     def folder(self, job: Job) -> Path:
         """Where the files of a job lie; it may not be there yet."""
@@ -226,6 +238,12 @@ class Store:
         row = dict(rows[0])
         return Picture(**{**row, "notes": tuple(json.loads(row["notes"]))})
 
+    def remove_picture(self, name: str) -> None:
+        """Take away a picture and its file."""
+        with self._written() as database:
+            database.execute("DELETE FROM pictures WHERE id = ?", (name,))
+        self.picture_file(name).unlink(missing_ok=True)
+
     def picture_file(self, name: str) -> Path:
         """Where the bytes of a picture lie, or would."""
         return self.root / "pictures" / name
@@ -241,9 +259,7 @@ class Store:
             gone += 1
         with self._lock:
             for row in self._rows("SELECT id FROM pictures WHERE expires <= ?", (at,)):
-                with self._written() as database:
-                    database.execute("DELETE FROM pictures WHERE id = ?", (row["id"],))
-                self.picture_file(row["id"]).unlink(missing_ok=True)
+                self.remove_picture(row["id"])
                 gone += 1
             for table, place in (("jobs", "results"), ("pictures", "pictures")):
                 known = {row["id"] for row in self._rows(f"SELECT id FROM {table}")}
