@@ -157,7 +157,9 @@ def explain(
         for narrative in narratives:
             prose(narrative)
         also = ", narrative.json, narrative.md" if narratives else ""
-        out(f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, facts.json, result.json{also}")
+        out(
+            f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, facts.json, result.json{also}"
+        )
     failures = sum(len(e.failures) for e in explanations)
     for e in explanations:
         for failed_model, failed_method, why in e.failures:

@@ -226,11 +226,15 @@ def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
     for number, mention in enumerate(behind):
         gap = text[previous : mention.start]
         after = min((m.start for m in behind if m.start >= mention.end), default=len(text))
-        verb_of_its_own = _OWN_VERB.search(gap) and number > 0 or _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        verb_of_its_own = (_OWN_VERB.search(gap) and number > 0) or (
+            _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        )
         if verb_of_its_own or re.search(r"[;:]", gap):
             return
         if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
-            yield Place(mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension))
+            yield Place(
+                mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension)
+            )
         previous = mention.end
 
 

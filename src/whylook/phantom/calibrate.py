@@ -167,9 +167,7 @@ def _whole(made: Map) -> Floats:
     return entire(np.asarray(made.values, np.float64), made.geometry)
 
 
-def _scores(
-    case: Case, other: Floats | None, regions: Mapping[str, Region], copies: Sequence[float], cost: int
-) -> Row:
+def _scores(case: Case, other: Floats | None, regions: Mapping[str, Region], copies: Sequence[float], cost: int) -> Row:
     """What the card measures, the figures of all questions as numbers."""
     scores = measured.dependence(case, USUAL)
     scores["reliance"] = reliance(case, copies)
