@@ -14,7 +14,6 @@ def told(error: Exception, settings: Settings) -> ServiceError:
     """Return an error of the SDK as one of ours."""
     import openai
 
-    where = settings.url
     if isinstance(error, openai.APITimeoutError):
         return too_late(settings)
     if isinstance(error, openai.APIConnectionError):
