@@ -14,7 +14,7 @@ from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
 from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
 from whylook.narration.numbers import numbers, unreadable
-from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Reading, is_verbatim, subject
+from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Dimension, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -247,7 +247,8 @@ def _lists(it: Checked) -> str | None:
             return f"names “{it.claim.text[group[0].start : group[0].end].strip('“”')}” more than once in a list"
     if re.search(r"\bboth\b", text, re.IGNORECASE) and not any(len(g) == 2 for d in DIMENSIONS for g in groups[d]):
         return "says “both” without naming two"
-    listed = [d for d in ("models", "methods") if any(len(g) > 1 for g in groups[d])]
+    both: tuple[Dimension, ...] = ("models", "methods")
+    listed = [d for d in both if any(len(g) > 1 for g in groups[d])]
     pairs = {d for f in it.told if f.name == "agreement" for d in listed if len(subject(f, d)) == 2}
     if len(listed) == 2 and pairs:
         before = [text[: g[0].start] for d in pairs for g in groups[d] if len(g) > 1]
