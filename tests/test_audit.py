@@ -176,12 +176,62 @@ def test_the_words_of_a_decision() -> None:
 
 
 def test_what_changes_nothing_is_no_alarm() -> None:
-    assert decide(candidates(1, 2, tops=(0, 0)), hits=False).kind == "declared"  # the same first classes
-    assert decide(candidates(1, 1.015, spread=1e-3), hits=False).kind == "declared"  # a lead of 1.5 %, however certain
+    assert decide(candidates(1, 2, 0.5, tops=(0, 0, 1)), hits=False).kind == "declared"  # the same first classes
+    assert decide(candidates(1, 1.015, 0.9, spread=1e-3), hits=False).kind == "declared"  # 1.5 % more, however certain
     assert decide(candidates(1, 1.03, spread=1e-3), hits=False).kind == "other"
     alone = candidates(1, 2)
     alone[1] = replace(alone[1], top=np.zeros(14, int))
     assert "names one class for 100%" in decide(alone, hits=False).words
+
+
+def test_nothing_is_best_supported_where_nothing_is_told_apart() -> None:
+    told = "these pictures tell no convention from the declared one"
+    assert decide(candidates(1, 2, tops=(0, 0)), hits=False).words == f"{NOT_ASSESSABLE} ({told})"
+    collapsed = candidates(2, 1)
+    collapsed[0] = replace(collapsed[0], top=np.zeros(14, int))
+    assert "the declared convention names one class for 100%" in decide(collapsed, hits=False).words
+    for classes in (1, 3):
+        head = nn.Linear(4, classes)
+        nn.init.zeros_(head.weight)
+        blind = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
+        found = whylook.audit(load_model(blind, preprocess=Preprocess((64, 64), resize_to=(64, 64))), list(films()))
+        assert found.decision.kind == "not assessable"
+        assert all(np.all(row.evidence.clear == 0) for row in found.rows)
+
+
+class Overflowing(nn.Module):
+    """A network of half precision: beyond 100 it answers nothing that is finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = load_model("phantom:resnet").network
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.network(x)
+        return torch.where((x.abs().amax((1, 2, 3)) > 100)[:, None], torch.nan, answer)
+
+
+def test_an_answer_that_is_not_finite_is_not_right() -> None:
+    declared = load_model("phantom:resnet").preprocess
+    model = load_model(Overflowing().eval(), preprocess=declared, labels=["a", "b", "c", "d"])
+    for labels in ([0] * 10, None):
+        found = whylook.audit(model, list(films()), labels)
+        loud = next(row for row in found.rows if row.convention.name == "[0, 255]")
+        assert (loud.values == 0).all()
+        assert (loud.evidence.top == -1).all()
+        assert found.decision.named != found.rows.index(loud)
+    fed = whylook.audit(
+        replace(model, preprocess=replace(declared, mean=(0.0,), std=(1.0,), scale=255.0)), list(films())
+    )
+    assert "not finite" in fed.html()
+    assert fed.decision.kind == "not assessable" or fed.decision.named != 0
+
+
+def test_a_picture_counts_once_and_a_part_of_a_name_is_not_meant() -> None:
+    with pytest.raises(UsageError, match="the same picture as"):
+        whylook.audit("phantom:vgg", [*films(9), films(1)[0]])
+    with pytest.raises(UsageError, match="has no class 'dis'"):
+        whylook.audit("phantom:vgg", list(films(2)), ["disc", "dis"])
 
 
 def test_of_what_cannot_be_told_apart_the_smallest_change_is_named() -> None:

@@ -37,7 +37,7 @@ def sentence_of(capsys: pytest.CaptureFixture[str]) -> str:
 def test_explain_writes_everything(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run(["explain", str(photo), *MODEL, "-m", "phantom:vgg", "-o", str(out)]) == 0
-    assert {p.name for p in out.iterdir()} == {"report.html", "figure.png", "maps.npz", "result.json"}
+    assert {p.name for p in out.iterdir()} == {"report.html", "figure.png", "maps.npz", "facts.json", "result.json"}
     result = json.loads((out / "result.json").read_text("utf-8"))
     assert result["schema"] == "whylook/1"
     assert "report.html" in capsys.readouterr().out

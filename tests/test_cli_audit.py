@@ -60,6 +60,20 @@ def test_a_verdict_tables_and_two_files(films: list[str], tmp_path: Path, capsys
     assert "notes.txt" in written["failures"][0]["what"]
 
 
+def test_a_picture_that_is_there_twice_is_left_out(
+    films: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(Path(films[0]).read_bytes())
+    assert (
+        run(["audit", "phantom:efficientnet", *films[:3], str(copy), films[1], "--json", "-o", str(tmp_path / "o")])
+        == 6
+    )
+    said = capsys.readouterr()
+    assert said.err.count("is the same picture as") == 2
+    assert len(json.loads(said.out)["images"]) == 3
+
+
 def test_the_terminal_marks_the_declared_and_says_the_cost(films: list[str], tmp_path: Path) -> None:
     import contextlib
     import io
@@ -106,6 +120,10 @@ def test_labels_are_read_by_path_name_and_stem(tmp_path: Path) -> None:
     table.write_text("file,label\na,1\na,2\n", encoding="utf-8")
     with pytest.raises(UsageError, match="more than one class"):
         read_truth(table, ["a"])
+    table.write_text("file,label\n1.png,2\nx/2.png,2\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="several pictures are called so"):
+        read_truth(table, ["x/1.png", "y/1.png"])
+    assert read_truth(table, ["x/1.png", "x/2.png"]) == ["2", "2"]
 
 
 @cache

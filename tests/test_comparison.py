@@ -10,6 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 import whylook
+from whylook.comparison import page
 from whylook.comparison.contrasts import Contrast, contrasts, findings, levels
 from whylook.comparison.data import DataSet, Sample
 from whylook.comparison.gathered import Gathered, Seen
@@ -17,6 +18,7 @@ from whylook.comparison.opening import open_data
 from whylook.comparison.plan import LOCALIZATION, Plan
 from whylook.comparison.run import Comparison, compare
 from whylook.comparison.store import FILE, Store
+from whylook.comparison.words import missing
 from whylook.errors import UsageError
 from whylook.phantom import dataset
 
@@ -250,6 +252,20 @@ def test_a_store_reads_back_what_it_keeps(tmp_path: Path) -> None:
     assert Store().get("k") is None
 
 
+def test_a_full_disk_is_said_and_what_was_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.put("k", {"value": 1})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("whylook.comparison.store.os.fsync", full)
+    with pytest.raises(whylook.WhylookError, match="No space left on device; what was measured before is kept"):
+        store.put("l", {"value": 2})
+    store.close()
+    assert Store(tmp_path).get("k") == {"value": 1}
+
+
 def test_labels_that_a_model_does_not_know_and_pictures_twice_are_left_out() -> None:
     known = open_data("phantom-data:clean", limit=2)
     first, second = known.items
@@ -276,6 +292,71 @@ def test_labels_that_a_model_does_not_know_and_pictures_twice_are_left_out() -> 
     assert len(made.gathered.pictures) == 2
     with pytest.raises(UsageError, match="Not a single picture"):
         compare(DataSet("d", more[2:3]), PAIR[:1], "gradient")
+
+
+def test_a_class_that_models_number_differently_is_told_by_name_only() -> None:
+    known = open_data("phantom-data:clean", limit=1)
+    (item,) = known.items
+    index = whylook.phantom.LABELS.index(str(item.sample().label))
+    model = whylook.load_model(PAIR[0])
+    turned = replace(model, name="turned", labels=tuple(reversed(model.labels)))
+    alike = replace(model, name="alike", labels=tuple(f"{label}, or so" for label in model.labels))
+    strange = replace(model, name="strange", labels=("a", "b", "c", "d"))
+
+    def run(label: str | int, *models: whylook.Model) -> Comparison:
+        again = replace(item, read=lambda: replace(item.read(), label=label))
+        return compare(DataSet("d", (again,), marked="lesion"), [model, *models], "gradient")
+
+    assert len(run(index, alike, strange).gathered.pictures) == 1
+    with pytest.raises(UsageError, match="give classes by name"):
+        run(str(index), turned)
+    assert [a["right"] for a in run(known.items[0].sample().label, turned).gathered.pictures[0].answers.values()].count(
+        1
+    ) < 2
+
+
+def test_a_label_of_digits_is_the_class_of_that_name() -> None:
+    from whylook.explainer import class_index
+
+    graded = replace(whylook.load_model(PAIR[0]), labels=("1", "10", "2", "3"))
+    assert [class_index(graded, label) for label in ("1", "10", "2", "3", "0", 1, "-1")] == [0, 1, 2, 3, 0, 1, -1]
+
+
+def test_a_twin_of_a_picture_that_was_left_out_takes_its_place() -> None:
+    (item,) = open_data("phantom-data:clean", limit=1).items
+    unknown = replace(item, name="0", read=lambda: replace(item.read(), label="zebra"))
+    made = compare(DataSet("d", (unknown, item), marked="lesion"), PAIR[:1], "gradient")
+    assert [p.name for p in made.gathered.pictures] == [item.name]
+    assert [out.kind for out in made.left_out] == ["a label that a model does not know"]
+
+
+def test_what_two_models_share_was_not_there_from_an_earlier_run(tmp_path: Path) -> None:
+    model = whylook.load_model(PAIR[0])
+    pair = [model, replace(model, name="same")]
+    assert compare("phantom-data:clean", pair, "gradient", limit=1, folder=tmp_path).taken_up == 0
+    assert compare("phantom-data:clean", pair, "gradient", limit=1, folder=tmp_path).taken_up == 4
+
+
+def test_pictures_without_a_number_are_said_and_why() -> None:
+    gathered = made_up({"a": {"gradient": [2.0, 3.0, 1.0]}, "b": {"gradient": [1.0, None, None]}})
+    for picture in gathered.pictures[1:]:
+        picture.scores["b"]["maps"]["gradient"]["enrichment"] = (None, None, "nothing in the map speaks for the target")
+    made = Comparison(DataSet("d", (), marked="mask"), dict.fromkeys("ab"), gathered, ())
+    assert missing(made) == [
+        "No number where nothing in the map speaks for the target: Enrichment in mask of b by Gradient in 2 of 3 pictures. "
+        "These pictures are left out of that measure."
+    ]
+    (_, level) = levels(gathered)
+    assert page._of(level, 3) == ' <span class="muted">(n = 1)</span>'
+    assert page._of(level, 1) == ""
+
+
+def test_models_without_a_picture_in_common_have_no_difference_and_no_mark() -> None:
+    gathered = made_up({"a": {"gradient": [1.0, None]}, "b": {"gradient": [None, 1.0]}})
+    made = Comparison(DataSet("d", (), marked="mask"), dict.fromkeys("ab"), gathered, ())
+    drawn = page._metric(made, "maps", "enrichment")
+    assert "nan" not in drawn
+    assert "– (there are no values)" in drawn
 
 
 def test_without_masks_only_the_gap_is_measured() -> None:

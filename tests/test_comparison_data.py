@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from whylook.comparison.data import DataSet, Item, LeftOutError, Sample
-from whylook.comparison.marks import mask_file, polygon, run_lengths
+from whylook.comparison.marks import mask_file, polygon, run_lengths, unpacked
 from whylook.comparison.opening import open_data
 from whylook.errors import ImageError, UsageError
 from whylook.image import load_image
@@ -101,6 +101,27 @@ def test_a_stem_that_two_pictures_have_does_not_say_whose_mask_it_is(tmp_path: P
     assert set(read(open_data(tmp_path))[1].values()) == {"a mask for several"}
 
 
+def test_a_mask_or_a_label_that_may_be_of_several_pictures_is_nobodys(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "x/b.png", "y/b.png", "x/c.png"):
+        picture(tmp_path / name)
+    for name in ("a", "x/b", "y/b", "c"):
+        mask(tmp_path / "masks" / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("file,label\na.png,cat\na.bmp,cat\nb.png,dog\nx/c.png,cat\n")
+    samples, left = read(open_data(tmp_path))
+    assert left == {
+        "a.png": "a mask for several", "a.bmp": "a mask for several",
+        "x/b.png": "a label for several", "y/b.png": "a label for several",
+    }  # fmt: skip
+    assert list(samples) == ["x/c.png"]
+
+
+def test_a_line_with_too_many_fields_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text("file,label,group\na.png,tiger cat, Felis,p7\n")
+    with pytest.raises(UsageError, match="more fields in line 2 than columns"):
+        open_data(tmp_path)
+
+
 def test_the_lot_depends_on_names_only() -> None:
     def item(name: str) -> Item:
         return Item(name, None, lambda: Sample(load_image(np.zeros((2, 2), np.uint8)), "cat"))
@@ -141,6 +162,27 @@ def test_masks_of_every_kind_of_png(tmp_path: Path) -> None:
         assert (mask_file(path) == marked).all(), mode
 
 
+def test_masks_with_a_palette_are_read_by_color_unless_its_first_entry_is_the_background(tmp_path: Path) -> None:
+    marked = np.zeros((4, 5), bool)
+    marked[1:3, 2:] = True
+    path = tmp_path / "mask.png"
+
+    def saved(values: np.ndarray, palette: list[int], **options: object) -> np.ndarray:
+        made = Pillow.fromarray(values.astype(np.uint8), "P")
+        made.putpalette(palette)
+        made.save(path, **options)
+        return mask_file(path)
+
+    white_first = [255, 255, 255, 0, 0, 0]
+    assert (saved(~marked, white_first) == marked).all()
+    assert (saved(marked * 5, [0, 0, 0] * 10) == marked).all()  # a label map: colors say nothing
+    assert (saved(marked, [255, 255, 255, 255, 0, 0], transparency=0) == marked).all()
+    assert (saved(~marked, [255, 0, 0, 0, 0, 0], transparency=1) == marked).all()
+    gray = Pillow.fromarray(marked.astype(np.uint8) * 255).convert("RGB")
+    gray.quantize(4).save(path)
+    assert (mask_file(path) == marked).all()
+
+
 def test_polygons_agree_with_matplotlib() -> None:
     from matplotlib.path import Path as Outline
 
@@ -170,6 +212,36 @@ def test_run_lengths_undo_themselves() -> None:
         run_lengths([3, 4], (2, 2))
 
 
+def ellipse() -> np.ndarray:
+    y, x = np.mgrid[:120, :160]
+    return (y - 60) ** 2 / 40**2 + (x - 70) ** 2 / 50**2 < 1
+
+
+@pytest.mark.parametrize(
+    ("packed", "wanted"),
+    [  # what pycocotools 2.0.11 makes of these masks
+        ("d0", np.zeros((4, 5), bool)),
+        ("0d0", np.ones((4, 5), bool)),
+        ("013000", np.eye(3, dtype=bool)),
+        ("331N00000140L05OM", np.random.default_rng(0).random((7, 5)) < 0.5),
+        (
+            "]`2?U38J4L4L4M2M4M2N2N2M4N0O2N2N2N2N2O0O2O0O2N2O0O2O0O2O000O2O000O2O000O2O00000O2O0000000000000000000000"
+            "0000000000000000000001N1000001N10001N10001N10001N101N101N2N101N101N2N2N2N2N102L3N2N2N3L3N3L4L4L6H_d4",
+            ellipse(),
+        ),
+    ],
+)
+def test_packed_run_lengths_are_those_of_pycocotools(packed: str, wanted: np.ndarray) -> None:
+    assert (run_lengths(unpacked(packed), wanted.shape) == wanted).all()
+
+
+def test_packed_run_lengths_that_break_off_or_are_none() -> None:
+    with pytest.raises(ValueError, match="break off"):
+        unpacked("d0a")
+    with pytest.raises(ValueError, match="not of packed"):
+        unpacked("d0é")
+
+
 def coco(path: Path, annotations: list[dict], images: list[dict] | None = None) -> Path:
     images = images or [{"id": 1, "file_name": "a.png", "height": 4, "width": 6, "patient": 12}]
     names = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -184,15 +256,29 @@ def test_coco_polygons_runs_and_boxes_are_one_mask(tmp_path: Path) -> None:
         [
             {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]},
             {"image_id": 1, "category_id": 1, "segmentation": {"counts": [20, 4], "size": [4, 6]}},
+            {"image_id": 1, "category_id": 1, "segmentation": {"counts": "21e0", "size": [4, 6]}},
             {"image_id": 1, "category_id": 1, "bbox": [2, 3, 1, 1]},
         ],
     )
     data = open_data(file, groups="patient")
     sample = read(data)[0]["a.png"]
     expected = np.zeros((4, 6), bool)
-    expected[:2, :2] = expected[:, 5] = expected[3, 2] = True
+    expected[:2, :2] = expected[2, 0] = expected[:, 5] = expected[3, 2] = True
     assert (sample.mask == expected).all()
     assert (sample.label, data.items[0].group) == ("cat", "12")
+
+
+def test_pictures_that_exif_turns(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 3  # half a turn, which no size betrays
+    Pillow.new("L", (6, 4), 90).save(tmp_path / "a.png", exif=exif)
+    file = coco(tmp_path / "all.json", [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 1]}])
+    assert read(open_data(file))[1] == {"a.png": "turned by EXIF"}
+    drawn = np.zeros((4, 6), np.uint8)
+    drawn[0, :2] = 255
+    for suffix in ("png", "tif"):
+        Pillow.fromarray(drawn).save(tmp_path / f"mask.{suffix}", exif=exif)
+        assert (mask_file(tmp_path / f"mask.{suffix}") == (drawn[::-1, ::-1] > 0)).all()
 
 
 def test_coco_with_several_categories_asks_which(tmp_path: Path) -> None:
@@ -206,10 +292,38 @@ def test_coco_with_several_categories_asks_which(tmp_path: Path) -> None:
     assert np.argwhere(sample.mask).tolist() == [[0, 2]]
 
 
+def test_coco_takes_groups_and_any_case_from_labels_and_masks_of_no_other_picture(tmp_path: Path) -> None:
+    files = ["x/a.png", "y/a.png", "b.png", "c.png", "d.png"]
+    for name in files:
+        picture(tmp_path / name)
+        mask(tmp_path / "marks" / f"{Path(name).stem}.png")
+    images = [{"id": i, "file_name": name, "height": None} for i, name in enumerate(files)]
+    boxes = [{"image_id": i, "category_id": 1, "bbox": [1, 0, 1, 1]} for i in range(5)]
+    file = coco(tmp_path / "all.json", boxes, images)
+    told = tmp_path / "told.csv"
+    told.write_text(
+        "file,label,patient,group\nb.png,CAT,7,1\nc.png,cat,7,2\nd.png,cat,7,3\nd.png,dog,7,3\ngone.png,cat,,\n"
+    )
+    data = open_data(file, labels=told, groups="patient", suspicious=tmp_path / "marks")
+    samples, left = read(data)
+    assert left == {
+        "x/a.png": "a mask for several", "y/a.png": "a mask for several", "d.png": "two labels", "gone.png": "no such picture",
+    }  # fmt: skip
+    assert {i.name: i.group for i in data.items} == {"b.png": "7", "c.png": "7", "x/a.png": None, "y/a.png": None}
+    assert "2 have none" in " ".join(data.notes)
+    assert samples["b.png"].label == "cat"
+    assert {i.name: i.group for i in open_data(file, labels=told).items}["c.png"] == "2"
+    with pytest.raises(UsageError, match="no column 'ward'"):
+        open_data(file, labels=told, groups="ward")
+    with pytest.raises(UsageError, match="have the id 1"):
+        open_data(coco(tmp_path / "twice.json", boxes, [*images, {"id": 1, "file_name": "e.png"}]))
+
+
 @pytest.mark.parametrize(
     ("annotation", "kind"),
     [
-        ({"segmentation": {"counts": "abc", "size": [4, 6]}}, "compressed run lengths"),
+        ({"segmentation": {"counts": "abc", "size": [4, 6]}}, "mask cannot be read"),
+        ({"segmentation": {"counts": "d ", "size": [4, 6]}}, "mask cannot be read"),
         ({"segmentation": {"counts": [1, 2], "size": [4, 6]}}, "mask cannot be read"),
         ({"segmentation": {"counts": [10, 10], "size": [4, 5]}}, "mask of another size"),
         ({"segmentation": [[1, 2, 3]]}, "mask cannot be read"),

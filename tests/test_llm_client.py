@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -167,15 +168,43 @@ def test_every_failure_is_a_sentence(reply: Reply, sentence: str, stream: bool) 
     assert "\n" not in said
 
 
-def test_a_server_that_hangs_is_left_after_two_tries() -> None:
-    tries: list[str] = []
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("how", ["silent", "in drops", "always busy", "prose"])
+def test_the_timeout_is_for_the_whole_answer(how: str, stream: bool) -> None:
+    def slow(asked: Asked) -> Reply:
+        if how == "silent":
+            return Reply(wait=2.0)
+        if how == "in drops":
+            return Reply(body=events(GOOD) if stream else whole(GOOD), kind="text/event-stream", drip=0.1)
+        if how == "always busy":
+            return Reply(503, headers={"retry-after": "0.4"})
+        return Reply(body=whole("It looks left."), wait=0.4)
 
-    def hang(asked: Asked) -> Reply:
-        tries.append(asked.path)
-        return Reply(wait=1.0)
+    start = time.monotonic()
+    said = error_of(slow, timeout=0.6, stream=stream)
+    assert time.monotonic() - start < 1.7
+    assert "status 503" in said if how == "always busy" else "within 0.6 s" in said
 
-    assert "within 0.2 s" in error_of(hang, timeout=0.2)
-    assert len(tries) == 2
+
+@pytest.mark.parametrize("header", ["120", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_a_service_that_asks_for_minutes_is_not_waited_for(header: str) -> None:
+    start = time.monotonic()
+    with Loopback(lambda asked: Reply(429, headers={"retry-after": header})) as service:
+        with pytest.raises(ServiceError, match=r"too many requests; it asks to be left alone for \d+ s"):
+            client(service.url, timeout=600).answer(REQUEST)
+        assert len(service.asked) == 1
+    assert time.monotonic() - start < 5
+
+
+def test_a_short_pause_is_kept_and_money_is_not_waited_for() -> None:
+    with Loopback(lambda asked: Reply(body=whole(GOOD)) if len(service.asked) > 1 else Reply(500)) as service:
+        assert client(service.url).answer(REQUEST).claims == CLAIMS
+    assert len(service.asked) == 2
+    poor = Reply(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
+    with Loopback(lambda asked: poor) as service:
+        with pytest.raises(ServiceError, match="no credit left"):
+            client(service.url).answer(REQUEST)
+        assert len(service.asked) == 1
 
 
 def test_a_stream_that_stops_says_so_and_what_came_stays() -> None:

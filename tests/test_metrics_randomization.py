@@ -104,6 +104,21 @@ def test_forgetting_changes_every_parameter_of_a_copy_and_nothing_else(toy_name:
     assert 1e-4 < answer.abs().max() < 1e4  # neither exploded nor died
 
 
+def test_what_has_no_weights_to_forget_is_not_said_to_keep_its_map() -> None:
+    from whylook.engine.blackbox import BlackBox
+
+    remake = gradient()
+    network = remake.network
+    compiled = torch.jit.script(network)
+    bare = BlackBox(lambda x: network(x))
+    for other, why in ((bare, "no parameters"), (compiled, "TorchScript"), (nn.ReLU(), "no parameters")):
+        case = Case(remake(), remake=Remake(remake.make, other, remake.x, 0, 4))
+        for name in ("full-randomization", "cascading-randomization"):
+            found = measure(name, case)
+            assert found.value is None
+            assert why in found.reason
+
+
 def test_the_output_forgets_first() -> None:
     toy = build("batch-norm")
     before = {k: v.clone() for k, v in toy.state_dict().items()}

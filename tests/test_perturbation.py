@@ -259,3 +259,22 @@ def test_cells_are_no_more_than_elements(sizes: tuple[int, int]) -> None:
     assert many.shape == (8, *sizes)
     assert torch.equal(many, as_many)
     assert 0 <= many.min() <= many.max() <= 1
+
+
+def test_ablated_segments_of_a_linear_score_have_their_own_terms() -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)).double(), torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    terms = x * net[1].weight[2].reshape(3, 4, 4).detach()
+    halves = torch.tensor([[0, 0, 5, 5]] * 4)
+    ours = whylook.attribute(net, x, "feature-ablation", 2, segments=halves, baseline=0)
+    for part in (slice(0, 2), slice(2, 4)):
+        expected = terms[..., part].sum((1, 2, 3))[:, None, None].expand(2, 4, 2)
+        torch.testing.assert_close(ours[..., part], expected)
+
+
+def test_captum_agrees_on_feature_ablation() -> None:
+    captum = pytest.importorskip("captum.attr", reason="needs captum (uv sync installs it)")
+    toy = build("residual")
+    x, masks = batch(toy), torch.arange(16).reshape(4, 4).repeat_interleave(4, 0).repeat_interleave(4, 1)
+    theirs = captum.FeatureAblation(toy).attribute(x, target=1, feature_mask=masks.expand(1, 3, 16, 16))
+    torch.testing.assert_close(whylook.attribute(toy, x, "feature-ablation", 1, cells=4), theirs[:, 0].double())

@@ -32,6 +32,6 @@ def test_links_and_pictures_are_there() -> None:
         assert "://" in target or (ROOT / target).is_file(), target
 
 
-def test_it_names_one_command_for_the_demo_and_one_for_the_tests() -> None:
+def test_it_names_one_command_each_for_the_demo_the_page_and_the_tests() -> None:
     commands = re.findall(r"^pip install uv && (.+)$", README, re.MULTILINE)
-    assert commands == ["uv run whylook demo", "uv run pytest -q -n 2"]
+    assert commands == ["uv run whylook demo", "uv run whylook serve", "uv run pytest -q -n 2"]

@@ -34,7 +34,7 @@ def strict(path: Path):
 def test_a_saved_folder_holds_every_map_bit_for_bit(tmp_path):
     explanation = made_up.explanation(targets=2)
     folder = bundle.save([explanation], tmp_path / "new" / "out")
-    assert sorted(p.name for p in folder.iterdir()) == ["figure.png", "maps.npz", "report.html", "result.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["facts.json", "figure.png", "maps.npz", "report.html", "result.json"]
     result = strict(folder / "result.json")
     assert result["schema"] == "whylook/1"
     assert len(result["maps"]) == len(explanation.maps)
@@ -90,7 +90,7 @@ def test_a_run_that_breaks_off_leaves_no_result_and_no_litter(tmp_path, monkeypa
     expected = WhylookError if isinstance(failure, OSError) else type(failure)
     with pytest.raises(expected) as caught:
         bundle.save([made_up.explanation()], tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.png", "maps.npz", "report.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["facts.json", "figure.png", "maps.npz", "report.html"]
     assert zipfile.is_zipfile(tmp_path / "maps.npz")  # the earlier one, whole
     if isinstance(failure, OSError):
         assert "maps.npz" in str(caught.value)
@@ -125,7 +125,7 @@ def test_the_old_result_is_gone_before_anything_is_written(tmp_path, monkeypatch
     write = bundle._write
     monkeypatch.setattr(bundle, "_write", lambda p, f: (seen.append((tmp_path / "result.json").exists()), write(p, f)))
     bundle.save([made_up.explanation()], tmp_path)
-    assert seen == [False] * 4
+    assert seen == [False] * 5
     assert (tmp_path / "result.json").exists()
 
 

@@ -625,3 +625,34 @@ def test_requests_share_a_pass_only_where_their_parameters_are_the_same() -> Non
     for request, raw in zip(requests, raws, strict=True):
         alone = whylook.attribute(toy, x, "deeplift", 3, baseline=request.parameters["baseline"])
         assert torch.equal(raw.values[0][:, 0], alone)
+
+
+class RowsBelowEachOther(nn.Module):
+    """LeViT's linear layer: a batch normalization takes the tokens' rows below each other."""
+
+    def __init__(self, *, joined: bool) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.linear, self.norm, self.head = nn.Linear(6, 8, bias=False), nn.BatchNorm1d(8), nn.Linear(8, 3)
+        self.norm.running_mean.normal_()
+        self.norm.running_var.uniform_(0.5, 2)
+        self.joined = joined
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.joined:
+            scale = self.norm.weight / (self.norm.running_var + self.norm.eps).sqrt()
+            shift = self.norm.bias - self.norm.running_mean * scale
+            y = nn.functional.linear(x, self.linear.weight * scale[:, None], shift)
+        else:
+            y = self.linear(x)
+            y = self.norm(y.flatten(0, 1)).reshape_as(y)
+        return self.head(y.relu().mean(1))
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_a_linear_layer_is_one_with_the_batch_norm_of_its_rows(composite: str) -> None:
+    """By itself the normalization passed on x · m / z, which explodes where z is small: 10⁴⁹ in LeViT."""
+    two, one = (RowsBelowEachOther(joined=j).double().eval() for j in (False, True))
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    ours, joined = (whylook.attribute(net, x, "lrp", 1, composite=composite) for net in (two, one))
+    torch.testing.assert_close(ours, joined, rtol=1e-9, atol=1e-12)

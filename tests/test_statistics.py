@@ -82,6 +82,12 @@ def test_copies_of_a_patients_picture_add_nothing() -> None:
     assert sign_flip(np.repeat(values, 9), np.repeat(np.arange(12), 9)) == pytest.approx(sign_flip(values))
 
 
+def test_a_missing_group_is_no_group() -> None:
+    values, groups = [1.0, 2.0, 3.0, 4.0, 5.0], [None, None, float("nan"), "a", "a"]
+    assert mean_interval(values, groups).units == 4
+    assert sign_flip(values, groups) == sign_flip([1.0, 2.0, 3.0, 9.0])
+
+
 def test_groups_must_be_one_per_value() -> None:
     with pytest.raises(UsageError, match="2 groups for 3 values"):
         mean_interval([1.0, 2.0, 3.0], ["a", "b"])

@@ -25,6 +25,8 @@ NORMAL = alone(lambda rng, n: rng.normal(size=n))
 HEAVY = alone(lambda rng, n: rng.standard_t(3, n))
 EXPONENTIAL = alone(lambda rng, n: rng.exponential(size=n) - 1)
 MOSTLY_ZERO = alone(lambda rng, n: rng.choice([-1.0, 0.0, 1.0], n, p=[0.05, 0.8, 0.15]) - 0.1)
+FIFTH = alone(lambda rng, n: (rng.random(n) < 0.2) * rng.normal(1, 1, n) - 0.2)
+TENTH = alone(lambda rng, n: (rng.random(n) < 0.1) * rng.exponential(1, n) - 0.1)
 LOG_NORMAL = alone(lambda rng, n: rng.lognormal(0, 0.7, n) - math.exp(0.245))
 
 
@@ -52,3 +54,8 @@ def test_below_thirty_units_what_is_said() -> None:
     assert coverage(EXPONENTIAL, 8, 600) == pytest.approx(0.90, abs=0.025)
     assert coverage(MOSTLY_ZERO, 8, 600) < 0.9
     assert coverage(LOG_NORMAL, 30, 600) == pytest.approx(0.915, abs=0.025)
+
+
+def test_where_few_units_differ_what_is_said() -> None:
+    assert coverage(FIFTH, 30, 600) == pytest.approx(0.90, abs=0.03)
+    assert coverage(TENTH, 30, 600) < 0.8

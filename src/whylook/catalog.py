@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
@@ -45,7 +46,8 @@ def grouped(entries: Iterable[E]) -> Iterator[tuple[str, str, list[E]]]:
     """Each family's name, its module's first line, and its entries, in order of registration."""
     for family, members in groupby(entries, key=lambda e: e.family):
         together = list(members)
-        about = together[0].function.__globals__.get("__doc__") or ""
+        before, _, _ = together[0].function.__module__.rpartition(f".{family}")
+        about = getattr(sys.modules.get(f"{before}.{family}"), "__doc__", None) or ""
         yield family, about.partition("\n")[0], together
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from whylook.engine.targets import Score
 from whylook.explainer import answer, explain, load_models
@@ -83,8 +85,8 @@ def _row(
 ) -> tuple[str | float | None, ...]:
     said = explanation.predictions[model.name]
     answers = {dropped: answer(model, changed) for dropped, changed in without.items()}
-    before = _log_odds(said, patient.label)
-    drops = [before - _log_odds(answer, patient.label) for answer in answers.values()]
+    before = log_odds(said, patient.label)
+    drops = [before - log_odds(answer, patient.label) for answer in answers.values()]
     share = enrichment(explanation.map(model.name, READS), patient.scoring_mask("marker"))
     top, left = said.top(1)[0], answers["lesion"].top(1)[0]
     return (
@@ -101,7 +103,7 @@ def _percent(answer: Ranked) -> str:
     return f"{answer.probability * 100:.0f} %"
 
 
-def enrichment(m: Map, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float | None:
+def enrichment(m: Map, mask: NDArray[np.bool_]) -> float | None:
     """Share of a map's mass (absolute values) on `mask`, over the mask's share of what the model saw.
 
     Parameters
@@ -113,11 +115,26 @@ def enrichment(m: Map, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) ->
     -------
     1 for a map that knows nothing of the mask; None where the map is all zero.
     """
-    on = np.abs(m.on_image())
-    seen = np.isfinite(on)
-    mass = float(on[seen].sum())
+    found = mass(m.on_image(), mask)
+    return None if found is None else found[0] / found[1]
+
+
+def mass(on: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Share of a map's mass (absolute values) on `mask`, and the mask's share of what the model saw.
+
+    Parameters
+    ----------
+    on : [H, W], the map on the picture, NaN where the model was not shown it.
+    mask : bool [H, W].
+
+    Returns
+    -------
+    Both in [0, 1]; None where the map is all zero, or the mask outside of what was seen.
+    """
+    sizes, seen = np.abs(on), np.isfinite(on)
+    total = float(sizes[seen].sum())
     area = float(mask[seen].mean())
-    return None if mass == 0 or area == 0 else float(on[mask & seen].sum()) / mass / area
+    return None if total == 0 or area == 0 else (float(sizes[mask & seen].sum()) / total, area)
 
 
 def _patient(*dropped: str) -> Phantom:
@@ -131,7 +148,7 @@ def _without(dropped: str) -> Image:
     return load_image(_patient(dropped).pixels)
 
 
-def _log_odds(prediction: Prediction, label: int) -> float:
+def log_odds(prediction: Prediction, label: int) -> float:
     """The margin: the label's logit less the log-sum-exp of the others."""
     logits = torch.from_numpy(prediction.logits).double()[None]
     return float(Score("margin")(logits, torch.tensor([[label]])))

@@ -15,7 +15,7 @@ from whylook.engine.targets import Score as Explained
 from whylook.explainer import prepare, prepared
 from whylook.explanation import Explanation, Map
 from whylook.methods import METHODS
-from whylook.metrics import METRICS, Case, Score, measure
+from whylook.metrics import METRICS, Case, Score, blocks, measure
 from whylook.metrics.dummies import dummies
 from whylook.metrics.grids import entire
 from whylook.metrics.metric import Floats, fingerprint
@@ -76,16 +76,30 @@ def evaluate(
     names = list(metrics) or [m.name for m in METRICS if m.needs != "other" and (m.needs != "mask" or mask is not None)]
     own = dict(parameters or {})
 
-    def scores(case: Case) -> dict[str, Score]:
+    filled = [name for name in names if METRICS[name].needs == "perturbed"]
+
+    def scores(case: Case, names: Sequence[str] = names) -> dict[str, Score]:
         return {name: measure(name, case, **own.get(name, {})) for name in names}
+
+    def strangers(case: Case) -> dict[str, dict[str, Score]]:
+        # Where blocks are filled in, only the blocks count: maps of one grain share their dummies, and the evaluations.
+        coarse = dict(dummy_cases(case, _grain(case)))
+        rest = [name for name in names if name not in filled]
+        found = {dummy: {**scores(c, rest), **scores(coarse[dummy], filled)} for dummy, c in dummy_cases(case)}
+        return {dummy: {name: each[name] for name in names} for dummy, each in found.items()}
 
     results = []
     with cases(explanation, mask=mask, seed=seed, progress=progress) as given:
         for shown, case in zip(explanation.maps, given, strict=True):
-            strangers = {name: scores(c) for name, c in dummy_cases(case)} if with_dummies else {}
             lost = None if case.region is None else case.region.lost
-            results.append(Evaluation(shown, scores(case), strangers, lost))
+            results.append(Evaluation(shown, scores(case), strangers(case) if with_dummies else {}, lost))
     return results
+
+
+def _grain(case: Case) -> tuple[int, int]:
+    """Blocks that are filled in of a case's map, at most."""
+    assert case.perturbed is not None
+    return blocks.grain(np.asarray(case.values, np.float64), case.perturbed.input_shape, blocks.CELLS)
 
 
 @contextmanager
@@ -137,16 +151,22 @@ def _remake(explanation: Explanation, shown: Map, x: Any) -> Remake:
     return Remake.by(prepared(request, model, x, seed), model.network, x, target.index, classes, score, seed)
 
 
-def dummy_cases(case: Case) -> Iterator[tuple[str, Case]]:
-    """The case of each dummy: the same picture, network and mask, another explainer."""
+def dummy_cases(case: Case, grid: tuple[int, int] | None = None) -> Iterator[tuple[str, Case]]:
+    """The case of each dummy: the same picture, network and mask, another explainer.
+
+    Parameters
+    ----------
+    case : of the map that they stand beside.
+    grid : their (rows, columns); the map's where none is given.
+    """
     remake = case.remake
     assert remake is not None
-    grid = (case.values.shape[0], case.values.shape[1])
+    size = grid or (case.values.shape[0], case.values.shape[1])
 
     def draw(name: str, x: Any) -> NDArray[np.float64]:
-        return dummies(x[0].detach().cpu().numpy(), grid, seed=case.seed)[name]
+        return dummies(x[0].detach().cpu().numpy(), size, seed=case.seed)[name]
 
-    for name, values in dummies(remake.x[0].detach().cpu().numpy(), grid, seed=case.seed).items():
+    for name, values in dummies(remake.x[0].detach().cpu().numpy(), size, seed=case.seed).items():
 
         def make(network: Any, x: Any, target: int, name: str = name) -> Floats:
             return draw(name, x)

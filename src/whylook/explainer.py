@@ -339,6 +339,8 @@ def predict(model: Model, logits: Tensor) -> Prediction:
 def class_index(model: Model, name: ClassName, *, part: bool = True) -> int:
     """Index of a class given as an index or a label (any case; one of the names that a label lists).
 
+    A text of digits is the class of that name, where one has it (grades, digits); else it is an index.
+
     Parameters
     ----------
     model : whose class it is.
@@ -353,11 +355,11 @@ def class_index(model: Model, name: ClassName, *, part: bool = True) -> int:
     if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return int(name)
     text = str(name).strip().lower()
-    if re.fullmatch(r"-?[0-9]+", text):
+    if re.fullmatch(r"-?[0-9]+", text) and text not in (label.strip().lower() for label in model.labels or ()):
         return int(text)
     if model.labels is None:
         raise UsageError(f"{model.name} has no labels, so the target {name!r} must be given as a class index.")
-    labels = [label.lower() for label in model.labels]
+    labels = [label.strip().lower() for label in model.labels]
     hits = [i for i, label in enumerate(labels) if label == text]
     hits = hits or [i for i, label in enumerate(labels) if text in [part.strip() for part in label.split(",")]]
     hits = hits or [i for i, label in enumerate(labels) if part and text in label]

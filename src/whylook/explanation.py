@@ -17,9 +17,11 @@ from whylook.geometry import Geometry
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from whylook.facts.fact import Facts
     from whylook.image import Image
     from whylook.models.model import Model
     from whylook.trustcard.card import TrustCard
+    from whylook.trustcard.glance import Glance
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,13 @@ class Explanation:
     def __iter__(self) -> Iterator[Map]:
         return iter(self.maps)
 
+    @cached_property
+    def glances(self) -> tuple[Glance, ...]:
+        """What can be said of the maps' worth, in their order, without running a model; no verdicts (see `cards`)."""
+        from whylook.trustcard.glance import glances
+
+        return glances(self)
+
     def map(self, model: str, method: str, target: int | str | None = None) -> Map:
         """Return the map of `model` by `method` (of class `target`, where there are several).
 
@@ -164,8 +173,20 @@ class Explanation:
         there = ", ".join(f"{m.model}/{m.method}" for m in self.maps) or "none"
         raise UsageError(f"There is no {method} map of {model}; there are: {there}.")
 
+    @cached_property
+    def facts(self) -> Facts:
+        """Everything that was measured, as a table of facts with ids; measured when it is first asked for."""
+        from whylook.facts.measure import facts
+
+        return facts(self)
+
     def save(self, folder: str | Path) -> Path:
-        """Write `report.html`, `figure.png`, `maps.npz` and, last and atomically, `result.json`; return the folder."""
+        """Write `report.html`, `figure.png`, `maps.npz`, `facts.json` and, last and atomically, `result.json`.
+
+        Returns
+        -------
+        The folder.
+        """
         from whylook.report.bundle import save
 
         return save([self], Path(folder))

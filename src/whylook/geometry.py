@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -59,22 +61,55 @@ class Geometry:
         -------
         float32 array [H, W] in the picture's coordinates, NaN where the model was not shown the picture.
         """
-        out = np.full(self.picture, np.nan, np.float32)
-        (rows, ys), (cols, xs) = (
+        sampled = (
             _samples(self.picture[i], self.input[i], values.shape[i], self.scale[i], self.offset[i], self.cells[i])
             for i in (0, 1)
         )
-        y0, x0 = ys.astype(int), xs.astype(int)
-        y1, x1 = np.minimum(y0 + 1, values.shape[0] - 1), np.minimum(x0 + 1, values.shape[1] - 1)
-        fy, fx = (ys - y0)[:, None], (xs - x0)[None, :]
-        top = values[y0][:, x0] * (1 - fx) + values[y0][:, x1] * fx
-        bottom = values[y1][:, x0] * (1 - fx) + values[y1][:, x1] * fx
-        out[rows, cols] = top * (1 - fy) + bottom * fy
-        return out
+        return _between(values, self.picture, *sampled)
+
+
+def on_picture(
+    values: NDArray[np.float32], picture: tuple[int, int], placement: Box, visible: Box
+) -> NDArray[np.float32]:
+    """Bring a map that was read from a saved folder to the picture, as `Geometry.on_image` does.
+
+    Parameters
+    ----------
+    values : float array [h', w'].
+    picture : (height, width) of the original picture.
+    placement, visible : (top, left, bottom, right) in picture pixels, of the map's cells and of what the model was shown.
+
+    Returns
+    -------
+    float32 array [H, W] in the picture's coordinates, NaN where the model was not shown the picture.
+    """
+    sampled = []
+    for i in (0, 1):
+        begin, end = visible[i], visible[i + 2]
+        cells = (placement[i] - begin, placement[i + 2] - begin)
+        sampled.append(_samples(picture[i], end - begin, values.shape[i], 1.0, -begin, cells))
+    return _between(values, picture, *sampled)
+
+
+def _between(
+    values: NDArray[np.float32],
+    picture: tuple[int, int],
+    vertical: tuple[slice, NDArray[np.float64]],
+    horizontal: tuple[slice, NDArray[np.float64]],
+) -> NDArray[np.float32]:
+    (rows, ys), (cols, xs) = vertical, horizontal
+    out = np.full(picture, np.nan, np.float32)
+    y0, x0 = ys.astype(int), xs.astype(int)
+    y1, x1 = np.minimum(y0 + 1, values.shape[0] - 1), np.minimum(x0 + 1, values.shape[1] - 1)
+    fy, fx = (ys - y0)[:, None], (xs - x0)[None, :]
+    top = values[y0][:, x0] * (1 - fx) + values[y0][:, x1] * fx
+    bottom = values[y1][:, x0] * (1 - fx) + values[y1][:, x1] * fx
+    out[rows, cols] = top * (1 - fy) + bottom * fy
+    return out
 
 
 def _samples(
-    picture: int, size: int, cells: int, scale: float, offset: float, extent: tuple[float, float]
+    picture: int, size: float, cells: int, scale: float, offset: float, extent: tuple[float, float]
 ) -> tuple[slice, NDArray[np.float64]]:
     """Picture pixels whose centers the input covers, and where each lies in cell-center coordinates of the map."""
     at = (np.arange(picture) + 0.5) * scale + offset

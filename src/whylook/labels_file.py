@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -37,6 +38,12 @@ class Labels:
                 return name
         return None
 
+    def several(self, relatives: Iterable[str]) -> frozenset[str]:
+        """The pictures of which the file does not tell which one it means: it knows others by the same name, too."""
+        keys = {relative: self.key(relative) for relative in relatives}
+        shared = Counter(keys.values())
+        return frozenset(r for r, key in keys.items() if key is not None and key != r and shared[key] > 1)
+
 
 def read_labels(path: Path, group: str | None = None) -> Labels:
     """Read a CSV file with the columns file, label and, for groups, `group` or the one that is named.
@@ -49,7 +56,7 @@ def read_labels(path: Path, group: str | None = None) -> Labels:
     Raises
     ------
     UsageError
-        If it cannot be read, or lacks a column.
+        If it cannot be read, lacks a column, or a line has more fields than there are columns.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -59,7 +66,14 @@ def read_labels(path: Path, group: str | None = None) -> Labels:
             rows = csv.DictReader(stream, delimiter=separator, skipinitialspace=True)
             columns = [str(c).strip() for c in rows.fieldnames or ()]
             rows.fieldnames = columns
-            listed = [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in rows]
+            listed = []
+            for row in rows:
+                if None in row:
+                    raise UsageError(
+                        f"The labels {path} have more fields in line {rows.line_num} than columns; put a name with the "
+                        f"separator {separator!r} in it into double quotes."
+                    )
+                listed.append({k: (v or "").strip() for k, v in row.items()})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"The labels {path} cannot be read: {error}.") from error
     column = group or USUAL_GROUP

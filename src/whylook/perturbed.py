@@ -152,8 +152,9 @@ class Perturbed:
 
 @contextmanager
 def perturbing(
-    network: nn.Module, x: Tensor, *, seed: int = 0, progress: Callable[[int], None] | None = None
-) -> Iterator[Board]:
+    network: nn.Module, x: Tensor, *, seed: int = 0, evaluations: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Board]:  # fmt: skip
     """Give a `Board` of one picture, with the network guarded while the body runs.
 
     Parameters
@@ -161,6 +162,7 @@ def perturbing(
     network : the module; untouched afterwards.
     x : [1, c, h, w], a prepared picture on the network's device.
     seed : of the noise in fillings and of the network's own randomness.
+    evaluations : how many will be asked for, where they are few: see `probing`.
     progress : called with the number of evaluations done.
 
     Raises
@@ -173,5 +175,8 @@ def perturbing(
     every = EveryLogit()
     nobody = torch.zeros((1, 1), dtype=torch.long, device=x.device)
     single = mixes_rows(network, (x,))
-    with probing(network, nobody, cast(Score, every), single=single, seed=seed, progress=progress) as probe:
+    with probing(
+        network, nobody, cast(Score, every), inputs=(x,), evaluations=evaluations, single=single, seed=seed,
+        progress=progress,
+    ) as probe:  # fmt: skip
         yield Board(probe, every, x.detach().clone(), seed)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from whylook.engine.guard import guarded
+from whylook.errors import Unsupported
 
 
 def forgetting(network: nn.Module, x: Tensor, *, stages: int = 1, seed: int = 0) -> Iterator[tuple[float, nn.Module]]:
@@ -31,7 +32,18 @@ def forgetting(network: nn.Module, x: Tensor, *, stages: int = 1, seed: int = 0)
     ------
     Share of layers that are randomized by then, and the copy: the same object every time, changed further. The last
     one is randomized in full.
+
+    Raises
+    ------
+    Unsupported
+        If the network has nothing that could be drawn anew, as a function that is no network, or is compiled.
     """
+    if any(isinstance(m, torch.jit.ScriptModule) for m in network.modules()):
+        raise Unsupported(
+            "The network is compiled (TorchScript), so its weights cannot be drawn anew; give the module it was made of."
+        )
+    if not any(p.is_floating_point() for p in network.parameters()):
+        raise Unsupported("The network has no parameters, so there are no weights that could be drawn anew.")
     twin = copy.deepcopy(network)
     layers = _last_first(twin, x)
     generator = torch.Generator().manual_seed(seed)
@@ -42,7 +54,7 @@ def forgetting(network: nn.Module, x: Tensor, *, stages: int = 1, seed: int = 0)
         for layer in layers[done:until]:
             _forget(layer, generator)
         done = until
-        yield (done / len(layers) if layers else 1.0), twin
+        yield done / len(layers), twin
 
 
 def _last_first(network: nn.Module, x: Tensor) -> list[nn.Module]:

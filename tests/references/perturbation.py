@@ -27,6 +27,17 @@ def _(toy: Toy, x: Tensor, target: int, window: int = 2, stride: int = 1, baseli
     return out
 
 
+@replicates("feature-ablation", cells=2)
+def _(toy: Toy, x: Tensor, target: int, cells: int = 7) -> np.ndarray:
+    side = x.shape[-1]
+    number = [[i * cells // side * cells + j * cells // side for j in range(side)] for i in range(side)]
+    numbers, out = torch.tensor(number), np.zeros((side, side))
+    for segment in range(cells * cells):
+        drop = score(toy, x, target) - score(toy, x * (numbers != segment), target)
+        out[(numbers == segment).numpy()] = drop
+    return out
+
+
 def mask(draws: np.ndarray, cells: int, keep: float, height: int, width: int) -> np.ndarray:
     grid = (draws[: cells * cells] < keep).astype(float).reshape(cells, cells)
     wide = [math.ceil(height / cells), math.ceil(width / cells)]

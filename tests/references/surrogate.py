@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -16,9 +17,12 @@ def cell(i: int, j: int, side: int, cells: int) -> int:
     return i * cells // side * cells + j * cells // side
 
 
-def game(toy: Toy, x: Tensor, target: int, cells: int) -> dict[tuple[int, ...], float]:
+def game(
+    toy: Toy, x: Tensor, target: int, cells: int, only: Iterable[tuple[int, ...]] | None = None
+) -> dict[tuple[int, ...], float]:
+    """The score of coalitions of cells: all, or `only` these."""
     side, values = x.shape[-1], {}
-    for present in itertools.product((0, 1), repeat=cells * cells):
+    for present in only or itertools.product((0, 1), repeat=cells * cells):
         mask = torch.tensor([[present[cell(i, j, side, cells)] for j in range(side)] for i in range(side)])
         values[present] = score(toy, x * mask, target)
     return values

@@ -23,7 +23,7 @@ from whylook.explainer import class_index, load_models
 from whylook.image import Image, load_image
 from whylook.models.model import Model
 from whylook.parameters import check_seed
-from whylook.statistics import Comparison, compare
+from whylook.statistics import Comparison
 
 Progress = Callable[[int, int, str], None]
 RESULT = "audit.json"
@@ -39,7 +39,7 @@ class Row:
     evidence : of its answers.
     hits : [pictures], whether the first class is right, or None without labels.
     versus : its evidence (its hits, with labels) less that of the declared convention; None for the declared itself. Of
-        `Audit.variants` less that of the first of them, and not adjusted.
+        `Audit.variants` less that of the first of them, adjusted among themselves.
     """
 
     convention: Convention
@@ -65,7 +65,8 @@ class Audit:
     rows : one per convention, the declared one first.
     decision : the verdict; its indices are those of `rows`.
     remedy : how to feed it as the better convention says; None where there is none.
-    variants : the colors of the named convention, brought to size in other ways; shown, not judged.
+    variants : the colors of the named convention, brought to size in other ways.
+    sizes : what may be said of these, by the rule that conventions are judged by; None where there is no other way.
     forwards : evaluations of the network.
     seconds : of the whole.
     seed : of networks' own randomness, intervals and tests.
@@ -78,6 +79,7 @@ class Audit:
     decision: Decision
     remedy: Remedy | None
     variants: tuple[Row, ...]
+    sizes: Decision | None
     forwards: int
     seconds: float
     seed: int
@@ -117,13 +119,13 @@ class Audit:
         WhylookError
             If the folder cannot be written to.
         """
-        from whylook.report.bundle import make_folder, write_text
+        from whylook.report.bundle import write_text, writing
         from whylook.report.manifest import to_json
 
         place = Path(folder)
-        make_folder(place, RESULT)
-        write_text(place / "audit.html", self.html(problems))
-        write_text(place / RESULT, to_json(self.as_dict(problems)))
+        with writing(place, RESULT):
+            write_text(place / "audit.html", self.html(problems))
+            write_text(place / RESULT, to_json(self.as_dict(problems)))
         return place
 
 
@@ -140,7 +142,7 @@ def audit(
 
     With the right classes, conventions are compared by accuracy; without, by how far the class that other views of the
     picture name stands out, in units that do not grow with the input's scale. Which crop or interpolation a network was
-    trained with, a picture's answer does not tell reliably: those are shown, and not judged.
+    trained with, answers hardly ever tell: those are judged among themselves, and mostly not distinguishable.
 
     Parameters
     ----------
@@ -160,7 +162,8 @@ def audit(
     ImageError, ModelError
         For a picture or model that cannot be read, or a picture too thin to be fed.
     UsageError
-        If there is no picture, labels are not one per picture, a class does not exist, or the seed is none.
+        If there is no picture or one is there twice, labels are not one per picture, a class does not exist, or the seed
+        is none.
     Unsupported
         If the network does not answer with class scores.
     """
@@ -170,6 +173,7 @@ def audit(
     pictures = all_ahead(load_image, list(images) if isinstance(images, list | tuple) else [images])
     if not pictures:
         raise UsageError("An audit needs pictures; none were given.")
+    _no_twins(pictures)
     truth = _classes(loaded, labels, len(pictures))
     for picture in pictures:
         loaded.preprocess.check(picture)
@@ -181,8 +185,10 @@ def audit(
     around = rows[decision.named if decision.kind == "other" else 0]
     tried = (*sizes(around.convention)[1:], *interpolations(around.convention)[1:])
     ways = [c for c in tried if _feeds(c, pictures) and _differs(c, around.convention, pictures)]
-    base = replace(around, versus=None)
-    variants = [base, *(_versus(row, base, seed) for row in run.rows(ways, "size and interpolation"))]
+    variants = [replace(around, versus=None), *run.rows(ways, "size and interpolation")]
+    judged = decide([_candidate(row) for row in variants], hits=truth is not None, seed=seed) if ways else None
+    if judged is not None:
+        variants = [replace(row, versus=c) for row, c in zip(variants, judged.comparisons, strict=True)]
     wanted = rows[decision.named].convention.preprocess
     return Audit(
         model=loaded,
@@ -192,6 +198,7 @@ def audit(
         decision=decision,
         remedy=remedy(loaded.preprocess, wanted) if decision.kind == "other" else None,
         variants=tuple(variants),
+        sizes=judged,
         forwards=run.forwards,
         seconds=perf_counter() - begun,
         seed=seed,
@@ -232,20 +239,24 @@ class _Run:
         return [Row(c, e, hits, None) for c, e, hits in zip(conventions, seen, right, strict=True)]
 
 
+def _no_twins(pictures: Sequence[Image]) -> None:
+    known: dict[str, str] = {}
+    for picture in pictures:
+        if (twin := known.get(picture.sha256)) is not None:
+            raise UsageError(f"{picture.name} is the same picture as {twin}; give it once, for it counts once.")
+        known[picture.sha256] = picture.name
+
+
 def _classes(model: Model, labels: Sequence[int | str] | None, pictures: int) -> tuple[int, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, str) or len(labels) != pictures:
         raise UsageError(f"There are {pictures} pictures; labels must be a list with one right class for each.")
-    return tuple(class_index(model, label) for label in labels)
+    return tuple(class_index(model, label, part=False) for label in labels)
 
 
 def _candidate(row: Row) -> Candidate:
     return Candidate(row.convention.name, row.values, row.evidence.top, row.convention.distance)
-
-
-def _versus(row: Row, base: Row, seed: int) -> Row:
-    return replace(row, versus=compare(row.values, base.values, hits=row.hits is not None, seed=seed))
 
 
 def _feeds(convention: Convention, images: Sequence[Image]) -> bool:

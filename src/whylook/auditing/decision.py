@@ -31,7 +31,7 @@ class Candidate:
     ----------
     name : what it is called.
     values : [pictures], 0 or 1 for wrong or right, or evidence; higher speaks for it.
-    top : [pictures], first classes.
+    top : [pictures], first classes; −1 where the answer is not finite.
     distance : how much of the declared convention it changes.
     """
 
@@ -72,6 +72,8 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
     Another one is called better only if its lead passes Holm over all comparisons, its interval excludes 0, the lead is
     at least `LEAD` of the higher mean, and at least `CHANGED` of the pictures get another first class. Of the better
     ones, those that follow the best by less than `LEAD` cannot be told from it, and the one is named that changes least.
+    The declared one is called the best supported only if at least one of the others is lower by more than chance, and,
+    without labels, if it names more than one class.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
         best = max(better, key=lambda i: candidates[i].mean)
         tied = [i for i in better if not _leads(candidates[best], candidates[i], hits=hits)]
         named = min(tied, key=lambda i: (candidates[i].distance, -candidates[i].mean))
-        one_class = None if hits else _one_class(candidates[named])
+        one_class = None if hits else _one_class(candidates[named], f"{candidates[named].name} is ahead, and")
         if one_class:
             return Decision("not assessable", f"{NOT_ASSESSABLE} ({one_class})", named, comparisons)
         words = f"{OTHER}: {candidates[named].name} ({told(made[named - 1], hits=hits)}"
@@ -105,6 +107,11 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
         why = f"{candidates[best].name} is ahead, but not by more than chance: {told(made[best - 1], hits=hits)}"
         return Decision("not assessable", f"{NOT_ASSESSABLE} ({why})", best, comparisons)
     not_lower = [i for i, c in enumerate(made, 1) if not _lower(c)]
+    if not hits and (one_class := _one_class(declared, "the declared convention")):
+        return Decision("not assessable", f"{NOT_ASSESSABLE} ({one_class})", 0, comparisons)
+    if len(not_lower) == m:
+        why = "these pictures tell no convention from the declared one"
+        return Decision("not assessable", f"{NOT_ASSESSABLE} ({why})", 0, comparisons)
     return Decision("declared", DECLARED, 0, comparisons, _names(candidates, not_lower, 0))
 
 
@@ -149,11 +156,14 @@ def _changes(one: Candidate, other: Candidate) -> int:
     return int((one.top != other.top).sum())
 
 
-def _one_class(candidate: Candidate) -> str | None:
-    share = np.bincount(candidate.top).max() / len(candidate.top)
-    if share <= ONE_CLASS:
-        return None
-    return f"{candidate.name} is ahead, and names one class for {share:.0%} of the pictures; show several classes"
+def commonest(top: NDArray[np.intp]) -> float:
+    """Share of the pictures that get the commonest first class."""
+    return float(np.unique(top, return_counts=True)[1].max() / len(top))
+
+
+def _one_class(candidate: Candidate, who: str) -> str | None:
+    share = commonest(candidate.top)
+    return f"{who} names one class for {share:.0%} of the pictures; show several classes" if share > ONE_CLASS else None
 
 
 def _names(candidates: Sequence[Candidate], tied: Sequence[int], named: int) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ class Evidence:
     ----------
     clear : [pictures], how far the class that the other views name stands out in a view, in standard deviations over
         the classes, once the mean answer to all pictures is taken off; the mean over views. Higher speaks for the
-        convention; at most √(classes − 1).
-    agreement : [pictures], share of the views whose first class is that of the picture as it is.
+        convention; at most √(classes − 1), and 0 where an answer to the picture is not finite.
+    agreement : [pictures], share of the views whose first class is that of the picture as it is; 0 where one is not finite.
     logits : float32 [pictures, classes], of the pictures as they are.
     """
 
@@ -29,9 +29,8 @@ class Evidence:
 
     @property
     def top(self) -> NDArray[np.intp]:
-        """First class of each picture as it is."""
-        first: NDArray[np.intp] = self.logits.argmax(1)
-        return first
+        """First class of each picture as it is; −1, which is no class, where the answer is not finite."""
+        return np.where(np.isfinite(self.logits).all(1), self.logits.argmax(1), -1)
 
 
 def evidence(logits: NDArray[np.float32]) -> Evidence:
@@ -45,13 +44,22 @@ def evidence(logits: NDArray[np.float32]) -> Evidence:
     ----------
     logits : [pictures, views, classes]; the first view is the picture as it is.
     """
-    values = logits.astype(np.float64)
+    finite = np.isfinite(logits).all((1, 2))
+    clear, agreement = np.zeros(len(logits)), np.zeros(len(logits))
+    if finite.any():
+        clear[finite], agreement[finite] = _clear_and_agreed(logits[finite].astype(np.float64))
+    return Evidence(clear, agreement, logits[:, 0])
+
+
+def _clear_and_agreed(values: Floats) -> tuple[Floats, Floats]:
     first = values.argmax(2)
     agreement = (first[:, 1:] == first[:, :1]).mean(1)
-    scaled = standardized(values - values.mean((0, 1)))
+    # A mean of equal numbers may differ from them in the last digit, and that is no evidence.
+    centered = values - values.mean((0, 1))
+    centered[np.abs(centered) <= 1e-9 * np.abs(values).max(initial=0.0)] = 0
+    scaled = standardized(centered)
     others = (scaled.sum(1, keepdims=True) - scaled).argmax(2)
-    clear = np.take_along_axis(scaled, others[:, :, None], 2)[:, :, 0].mean(1)
-    return Evidence(clear, agreement, logits[:, 0])
+    return np.take_along_axis(scaled, others[:, :, None], 2)[:, :, 0].mean(1), agreement
 
 
 def standardized(values: Floats) -> Floats:

@@ -25,6 +25,11 @@ def read_truth(path: str | Path, pictures: Sequence[str]) -> list[str]:
         If the file cannot be read, lacks a column, or does not give each picture one class.
     """
     labels = read_labels(Path(path))
+    if unclear := labels.several(pictures):
+        first = min(unclear)
+        raise UsageError(
+            f"The labels {path} name {labels.key(first)}, and several pictures are called so; name their paths."
+        )
     found = []
     for picture in pictures:
         key = labels.key(picture)

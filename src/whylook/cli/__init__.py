@@ -18,6 +18,7 @@ from whylook.cli.explain import explain
 from whylook.cli.lists import methods, models
 from whylook.cli.metrics import metrics
 from whylook.cli.narrate import narrate
+from whylook.cli.serve import serve
 from whylook.cli.trust import trust
 from whylook.errors import WhylookError
 
@@ -32,7 +33,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `run` says what was done by then
 )
-for _command in (demo, explain, narrate, trust, compare, audit, models, methods, metrics):
+for _command in (demo, explain, narrate, trust, compare, audit, serve, models, methods, metrics):
     app.command(_command)
 
 

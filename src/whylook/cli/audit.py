@@ -69,7 +69,7 @@ def audit(
     problems: list[Problem] = []
     pictures = read_pictures(photos, window, problems)
     models = read_models(names, own, device, problems) if pictures else []
-    pictures = [p for p in pictures if models and feeds(models[0], p, problems)]
+    pictures = [p for p in once(pictures, problems) if models and feeds(models[0], p, problems)]
     if not pictures:
         if json:
             document({"schema": "whylook-audit/1", "failures": [{"what": w, "reason": r} for w, r in told(problems)]})
@@ -84,6 +84,19 @@ def audit(
         show(found)
         out(f"Written to {folder}: audit.html (open it in a browser), audit.json")
     return 6 if problems else 0
+
+
+def once(pictures: list[Image], problems: list[Problem]) -> list[Image]:
+    """Pictures without those that are there already; each of these becomes one of `problems`."""
+    known: dict[str, Image] = {}
+    for picture in pictures:
+        twin = known.setdefault(picture.sha256, picture)
+        if twin is not picture:
+            name, other = (p.source or p.name for p in (picture, twin))
+            error = ImageError(f"{name} is the same picture as {other}, and counts once.")
+            problems.append(Problem(name, error))
+            say(str(error))
+    return list(known.values())
 
 
 def feeds(model: Model, picture: Image, problems: list[Problem]) -> bool:
@@ -110,6 +123,6 @@ def show(found: Audit) -> None:
         out("in a model.toml:\n  " + found.remedy.toml.replace("\n", "\n  "))
     out("")
     table("Conventions, best first", words.columns(found), [words.cells(r, words.mark(found, r)) for r in found.ranked])
-    shown = [words.cells(r, "as above" if r.versus is None else "", p=False) for r in found.variants]
-    table("Size and interpolation, around the best", words.columns(found, "less the first", p=False), shown)
-    out(f"{words.EVIDENCE}\n{words.NOT_JUDGED}\n{words.cost(found)}")
+    shown = [words.cells(r, "as above" if r.versus is None else "") for r in found.variants]
+    table("Size and interpolation, around the best", words.columns(found, "less the first"), shown)
+    out(f"{words.sizes(found)}\n{words.SIZES}\n{words.EVIDENCE}\n{words.cost(found)}")

@@ -41,7 +41,7 @@ class Service:
     llm_url : str | None
         Base address of an OpenAI-compatible server (Ollama, vLLM, LM Studio, llama.cpp), as http://localhost:11434/v1.
     llm_timeout : float
-        Seconds to wait for an answer, or for the next piece of it; there are two tries at most.
+        Seconds for a whole answer, with all tries and pauses; a service that asks to wait longer than 10 s is not waited for.
     llm_images : str
         Pictures that are sent: none, the overlay of each map, or all: also the picture itself.
     ask : list[str] | None

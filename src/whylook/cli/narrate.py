@@ -71,7 +71,7 @@ def _saved(
     from whylook.narration import narrate as tell
     from whylook.narration import recorded
     from whylook.narration.narrative import document as content
-    from whylook.report.bundle import check_folder, save_narratives
+    from whylook.report.bundle import check_folder, retell
 
     place = output or folder
     check_folder(place)
@@ -80,7 +80,7 @@ def _saved(
     regions = masks(mask, [e.picture for e in kept], narrate=True)
     narratives = [tell(e, regions) for e in kept]
     place.mkdir(parents=True, exist_ok=True)
-    save_narratives(narratives, place)
+    left = retell(narratives, folder, place)
     error = None
     if service.wanted:
         shown = [
@@ -89,13 +89,15 @@ def _saved(
         ]
         spoken = speak(shown, narratives, service, place, tell=say if json else out)
         narratives, error = spoken.narratives, spoken.error
-        save_narratives(narratives, place)
+        left = retell(narratives, folder, place)
+    if left:
+        say(f"No report with these sentences was written: {left}.")
     if json:
         document(content(narratives))
         return error.exit_code if error else 0
     for narrative in narratives:
         prose(narrative)
-    out(f"Written to {place}: narrative.json, narrative.md")
+    out(f"Written to {place}: {'' if left else 'report.html, '}narrative.json, narrative.md, facts.json")
     return error.exit_code if error else 0
 
 

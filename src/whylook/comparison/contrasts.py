@@ -129,7 +129,8 @@ def contrasts(gathered: Gathered, *, wished: Mapping[str, float] | None = None, 
         groups = gathered.units(common=kind != "accuracy")
         turned = kind != "chance" and pair[0] > pair[1]
         first, second = (b, a) if turned else (a, b)
-        hits = bool(metric in (ACCURACY, "pointing") and np.isin(np.concatenate([a, b]), (0, 1)).all())
+        both = np.concatenate([a, b])
+        hits = bool(metric in (ACCURACY, "pointing") and np.isin(both[~np.isnan(both)], (0, 1)).all())
         found = compare(first, second, groups, hits=hits, seed=seed, test=False)
         drafts.append((Contrast(kind, metric, method, *pair, turn(found) if turned else found), first - second, groups))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,6 +100,14 @@ class Item:
         if found.suspicious is not None and not found.suspicious.any():
             found = replace(found, suspicious=None)
         return found
+
+
+def group_notes(items: Sequence[Item]) -> list[str]:
+    """What is to be said of groups; nothing where there are none."""
+    alone = sum(item.group is None for item in items)
+    if alone == len(items):
+        return []
+    return ["Pictures of one group are resampled together." + (f" {alone} have none." if alone else "")]
 
 
 @dataclass(frozen=True, eq=False)

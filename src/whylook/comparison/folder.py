@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Sample
+from whylook.comparison.data import DataSet, Item, LeftOut, LeftOutError, Sample, group_notes
 from whylook.comparison.marks import mask_file
 from whylook.errors import UsageError
 from whylook.labels_file import Labels, read_labels
@@ -52,7 +52,8 @@ def folder_data(
     found = _pictures(folder, aside)
     if not found:
         raise UsageError(f"There are no pictures in {folder}; they are JPEG, PNG, WebP, TIFF, BMP or GIF.")
-    stems = Counter(PurePosixPath(name).stem for name in found)
+    stems = stems_of(found)
+    unclear = told.several(found)
     items, left, seen = [], [], set()
     for name in found:
         key = told.key(name)
@@ -60,6 +61,10 @@ def folder_data(
         label = _label(name, key, told)
         if key in told.twice:
             left.append(LeftOut(name, "two labels", f"{name}: the labels name it more than once, and differ."))
+        elif name in unclear:
+            left.append(
+                LeftOut(name, "a label for several", f"{name}: {key} in the labels may be any of several pictures.")
+            )
         elif label is None:
             left.append(LeftOut(name, "no label", f"{name}: nothing says what it shows."))
         else:
@@ -68,9 +73,7 @@ def folder_data(
         LeftOut(n, "no such picture", f"{n}: it has a label, and is not there.") for n in told.names if n not in seen
     ]
     notes = [f"Pictures in {folder}, labels from {labels.name if labels and told.classes else 'the folders'}."]
-    if told.groups:
-        alone = sum(item.group is None for item in items)
-        notes.append("Pictures of one group are resampled together." + (f" {alone} have none." if alone else ""))
+    notes += group_notes(items)
     return DataSet(
         folder.resolve().name,
         tuple(items),
@@ -112,7 +115,7 @@ def _item(
     def read() -> Sample:
         from whylook.image import load_image
 
-        mask, second = (_mask(place, name, stems) for place in (masks, suspicious))
+        mask, second = (mask_path(place, name, stems) for place in (masks, suspicious))
         if masks is not None and mask is None:
             raise LeftOutError("no mask", f"{name}: there is no {PurePosixPath(name).stem}.png in {masks}.")
         return Sample(
@@ -125,17 +128,29 @@ def _item(
     return Item(name, group, read)
 
 
-def _mask(place: Path | None, name: str, stems: Counter[str]) -> Path | None:
-    """The mask of a picture: under its own path, or under its stem where no other picture has it, too."""
+def stems_of(names: Iterable[str]) -> Counter[str]:
+    """How many pictures there are by path without suffix, and, after `*/`, by stem alone."""
+    found: Counter[str] = Counter()
+    for path in map(PurePosixPath, names):
+        found.update([str(path.with_suffix("")), f"*/{path.stem}"])
+    return found
+
+
+def mask_path(place: Path | None, name: str, stems: Counter[str]) -> Path | None:
+    """The mask of a picture: under its own path, or under its stem; None where there is none.
+
+    Raises
+    ------
+    LeftOutError
+        If other pictures could have the same mask.
+    """
     if place is None:
         return None
     path = PurePosixPath(name)
-    own = place / path.with_suffix(".png")
-    alone = place / f"{path.stem}.png"
-    if own.is_file():
-        return own
-    if not alone.is_file():
-        return None
-    if stems[path.stem] > 1:
-        raise LeftOutError("a mask for several", f"{name}: {alone.name} may be the mask of several pictures.")
-    return alone
+    own = str(path.with_suffix(""))
+    for mask, pictures in ((place / f"{own}.png", stems[own]), (place / f"{path.stem}.png", stems[f"*/{path.stem}"])):
+        if mask.is_file():
+            if pictures > 1:
+                raise LeftOutError("a mask for several", f"{name}: {mask.name} may be the mask of several pictures.")
+            return mask
+    return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any
 
 from whylook.ahead import all_ahead
@@ -59,10 +59,10 @@ def gather(
             try:
                 if isinstance(found, LeftOutError):
                     raise found
-                twin = known.setdefault(found.image.sha256, item.name)
-                if twin != item.name:
+                if twin := known.get(found.image.sha256):
                     raise LeftOutError("the same picture twice", f"{item.name}: it is the same picture as {twin}.")
                 seen.append(_measured(item, found, models, prints, plan, store))
+                known[found.image.sha256] = item.name
             except LeftOutError as why:
                 left.append(LeftOut(item.name, why.kind, str(why)))
             except ImageError as why:  # one that can be read, and cannot be fed
@@ -99,6 +99,7 @@ def _measured(
     item: Item, sample: Sample, models: Sequence[Model], prints: dict[str, str], plan: Plan, store: Store
 ) -> Seen:
     targets = {m.name: _target(m, item, sample) for m in models}
+    _one_class(models, targets, item, sample)
     digest = sample.digest
 
     def kept(kind: str, model: Model, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -126,3 +127,20 @@ def _target(model: Model, item: Item, sample: Sample) -> int:
         return class_index(model, sample.label, part=False)
     except UsageError as error:
         raise LeftOutError("a label that a model does not know", f"{item.name}: {error}") from error
+
+
+def _one_class(models: Sequence[Model], targets: Mapping[str, int], item: Item, sample: Sample) -> None:
+    """See that an index means one class: models that have the same classes in another order are not told by index."""
+    known = [m for m in models if m.labels is not None and 0 <= targets[m.name] < len(m.labels)]
+    for one, other in combinations(known, 2):
+        mine, theirs = (_names(m.label(targets[m.name])) for m in (one, other))
+        if mine & theirs or not any(mine & _names(label) for label in other.labels or ()):
+            continue
+        what = f"{one.label(targets[one.name])} for {one.name} and {other.label(targets[other.name])} for {other.name}"
+        why = f"{item.name}: class {sample.label} is {what}; give classes by name."
+        raise LeftOutError("a class that models number differently", why)
+
+
+def _names(label: str) -> frozenset[str]:
+    """The names that a label lists."""
+    return frozenset(part.strip().lower() for part in label.split(","))

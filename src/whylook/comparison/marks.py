@@ -81,3 +81,41 @@ def run_lengths(counts: Iterable[int], size: tuple[int, int]) -> Mask:
         raise ValueError(f"run lengths add up to {lengths.sum()}, not to {size[0]} · {size[1]}")
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.ascontiguousarray(flat.reshape(size, order="F"))
+
+
+def unpacked(text: str) -> list[int]:
+    """Run lengths from the string that COCO's own tools pack them into.
+
+    Characters from 48 on hold six bits: five of the number, lowest first, and one that says whether more follow; the
+    highest of the last five is the sign. From the fourth run on, what is packed is the difference from the run two before.
+
+    Parameters
+    ----------
+    text : as in `segmentation.counts`.
+
+    Returns
+    -------
+    Lengths of the runs, unmarked first, for `run_lengths`.
+
+    Raises
+    ------
+    ValueError
+        If it is no such string.
+    """
+    lengths: list[int] = []
+    number = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"{character!r} is not of packed run lengths")
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
+        number = shift = 0
+    if shift:
+        raise ValueError("the packed run lengths break off")
+    return lengths

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from whylook.comparison.contrasts import Finding, Kind, Level
@@ -97,7 +100,8 @@ def rate(estimate: Estimate) -> str:
 def interval(estimate: Estimate) -> str:
     """A number with its interval: `1.2 [0.4, 2.1]`."""
     if estimate.low is None or estimate.high is None:
-        return f"{number(estimate.value)} ({estimate.reason})"
+        value = number(estimate.value) if math.isfinite(estimate.value) else "–"
+        return f"{value} ({estimate.reason})"
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
@@ -127,11 +131,33 @@ def lost(comparison: Comparison) -> str | None:
     return f"The crop cuts away more than 1 % of the mask's area for {listed(said)}." if said else None
 
 
+def missing(comparison: Comparison) -> list[str]:
+    """Where maps have no number by a metric, and why: what is compared are the pictures where both models have one."""
+    gathered = comparison.gathered
+    without: dict[str, dict[tuple[str, str, int], list[str]]] = {}
+    for model, method, metric in product(gathered.models, comparison.plan.methods, comparison.plan.metrics):
+        cells = [p.scores[model]["maps"].get(method, {}).get(metric) for p in gathered.common]
+        for why, count in Counter(c[2] for c in cells if c is not None and c[0] is None).items():
+            heading = METRICS[metric].title
+            without.setdefault(why or "it was not measured", {}).setdefault((model, method, count), []).append(heading)
+    total = len(gathered.common)
+    return [
+        f"No number where {why}: "
+        + "; ".join(
+            f"{listed([headings[0], *map(uncapital, headings[1:])])} of {model} by {facts(method).title} in {count} of {total} "
+            "pictures"
+            for (model, method, count), headings in found.items()
+        )
+        + ". These pictures are left out of that measure."
+        for why, found in without.items()
+    ]
+
+
 def compared(comparison: Comparison) -> str:
     """On what maps are compared."""
     pictures = comparison.gathered.common
     units = len({p.unit for p in pictures})
-    grouped = f" of {units} groups" if units < len(pictures) else ""
+    grouped = f" of {units} {'group' if units == 1 else 'groups'}" if units < len(pictures) else ""
     count = len(comparison.models)
     all_of = {1: "the model gets", 2: "both models get"}.get(count, f"all {count} models get")
     return f"Maps are compared on the {len(pictures)} pictures{grouped} that {all_of} right."

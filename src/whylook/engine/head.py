@@ -6,9 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from whylook.engine.graph import graph
 from whylook.engine.layers import Layer
 from whylook.engine.outputs import first_tensor, with_first
+from whylook.engine.probe import Inputs
 from whylook.engine.targets import Score, class_logits
 from whylook.engine.trace import NotRunError
 from whylook.errors import Unsupported
@@ -49,6 +52,15 @@ class Head:
         self._network, self._row, self._layer = network, row, layer
         self.targets, self.score = targets, score
         self.forwards = self.backwards = 0
+        self.logits, self._one_logit, outputs = self._watched(row)
+        self._call = len(outputs)  # of several runs of the module the last counts
+        self._output, self._like = outputs[-1]
+        self.A = layer.spatial(self._like).contiguous()
+        self.rows = max(1, _RUN_ELEMENTS // self.A.numel())
+        self._repeat: bool | None = None  # asked when it is first needed
+
+    def _watched(self, row: tuple[Tensor, ...]) -> tuple[Tensor, bool, list[tuple[object, Tensor]]]:
+        """Logits [1, classes] at `row`, whether they come from one logit, and what each run of the layer put out."""
         outputs: list[tuple[object, Tensor]] = []
 
         def note(_: nn.Module, __: object, output: object) -> None:
@@ -56,20 +68,21 @@ class Head:
             if tensor is not None:  # copied, for an in-place operation behind the layer would overwrite it
                 outputs.append((output, tensor.clone()))
 
-        handle = layer.module.register_forward_hook(note)
+        handle = self._layer.module.register_forward_hook(note)
         try:
             with torch.no_grad():
-                self.logits, self._one_logit = class_logits(network(*(x.clone() for x in row)), 1)
+                logits, one_logit = class_logits(self._network(*(x.clone() for x in row)), 1)
         finally:
             handle.remove()
         if not outputs:
-            raise NotRunError(f"Layer {layer.name!r} was not run this time, so there is nothing to read there.")
+            raise NotRunError(f"Layer {self._layer.name!r} was not run this time, so there is nothing to read there.")
         self.forwards += 1
-        self._call = len(outputs)  # of several runs of the module the last counts
-        self._output, self._like = outputs[-1]
-        self.A = layer.spatial(self._like).contiguous()
-        self.rows = max(1, _RUN_ELEMENTS // self.A.numel())
-        self._repeat: bool | None = None  # asked when it is first needed
+        return logits, one_logit, outputs
+
+    def elsewhere(self, x: Inputs) -> Tensor:
+        """The layer's activation [1, c, *grid] at another input, a tensor [1, …] or a tuple of such."""
+        _, _, outputs = self._watched(x if isinstance(x, tuple) else (x,))
+        return self._layer.spatial(outputs[-1][1]).contiguous()
 
     @property
     def value(self) -> Tensor:
@@ -102,6 +115,37 @@ class Head:
             for k in range(targets.shape[1])
         ]
         return torch.stack([torch.zeros_like(leaf) if g is None else g for g in found])
+
+    def curvature(self, activations: Tensor, way: Tensor) -> Tensor:
+        """Second derivatives of the targets' scores at one activation [1, c, *grid], times `way` of its shape: [k, 1, …].
+
+        Raises
+        ------
+        Unsupported
+            If PyTorch has none for something behind the layer.
+        """
+        leaf = activations.detach().clone().requires_grad_()
+        found = []
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            scores = self.score(self._run(leaf.clone()), self.targets, self._one_logit)
+            for score in scores[0]:
+                slope = self._slope(score, leaf, create_graph=True)
+                # Where something can be differentiated only once, PyTorch ends the graph, and may not say so.
+                if any(name in node.name() for node in graph(slope) for name in ("Error", "NotImplemented")):
+                    raise Unsupported(
+                        f"PyTorch has no second derivative of what lies behind layer {self._layer.name!r}: something there "
+                        "can be differentiated only once. Use grad-cam or hirescam."
+                    )
+                found.append(self._slope((slope * way).sum(), leaf))
+        self.backwards += 2 * len(found)
+        return torch.stack(found)
+
+    @staticmethod
+    def _slope(value: Tensor, leaf: Tensor, *, create_graph: bool = False) -> Tensor:
+        if not value.requires_grad:
+            return torch.zeros_like(leaf)
+        (found,) = torch.autograd.grad(value, leaf, retain_graph=True, create_graph=create_graph, allow_unused=True)
+        return torch.zeros_like(leaf) if found is None else found
 
     def _run(self, activations: Tensor) -> Tensor:
         """Logits [b, classes] with the layer's output replaced."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
 from whylook.engine.guard import guarded
+from whylook.engine.mending import mended
 from whylook.engine.outputs import first_tensor
 
 Place = tuple[int, tuple[int, ...]]  # how many tokens come before the grid's, and the grid
@@ -43,6 +44,7 @@ def settle(network: nn.Module, inputs: tuple[Tensor, ...], count: int, candidate
         tokens = _first_tokens(network, leaves, count)
         if tokens is None or not tokens.requires_grad:
             return candidates[0]
+        mended(tokens)
         mixture = torch.randn(tokens.shape[2], generator=torch.Generator().manual_seed(0)).to(tokens)
         looks: dict[int, Tensor] = {}
 

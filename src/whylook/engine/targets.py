@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whylook.engine.mending import mended
 from whylook.errors import Unsupported, UsageError
 
 ScoreName = Literal["logit", "probability", "margin"]
@@ -54,6 +55,7 @@ def class_logits(output: Any, rows: int) -> tuple[Tensor, bool]:
             f"The network's output has shape {tuple(logits.shape)} for {rows} input rows; "
             "a classifier's is [n, classes] or [n]: pool or select what you want explained in a wrapper."
         )
+    mended(logits)  # every network's output comes by here before anything is differentiated
     if logits.shape[1] == 1:
         return torch.cat([-logits, logits], 1), True
     return logits, False

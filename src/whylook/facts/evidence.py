@@ -63,7 +63,7 @@ def of_explanation(explanation: Explanation) -> Evidence:
     maps = tuple(
         MapEvidence(
             m.model, m.method, m.target, m.signed, m.values, m.geometry.placement, m.geometry.visible, m.facts, m.passes,
-            m.reason, m.warning, _trust(card.summary()) if card is not None else {},
+            m.reason, m.warning, trust_of(card.summary()) if card is not None else {},
         )
         for m, card in zip_longest(explanation.maps, explanation.cards)
     )  # fmt: skip
@@ -98,7 +98,8 @@ def of_folder(folder: str | Path) -> list[Evidence]:
         raise UsageError(f"{place} cannot be read as a result of whylook explain ({error}); make it again.") from error
 
 
-def _trust(summary: Any) -> dict[str, tuple[str, str]]:
+def trust_of(summary: Any) -> dict[str, tuple[str, str]]:
+    """Return verdict and question of a trust card's summary, by the question's name, "" for the card's own."""
     if not summary:
         return {}
     found = {q["name"]: (str(q["verdict"]), str(q["asks"])) for q in summary["questions"]}
@@ -128,7 +129,7 @@ def _picture(record: Any, number: int, arrays: Any) -> Evidence:
             m["passes"],
             m["reason"],
             m["warning"],
-            _trust(m.get("trust")),
+            trust_of(m.get("trust")),
         )
         for m in record["maps"]
         if m["image"] == number

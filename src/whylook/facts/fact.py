@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -149,8 +149,13 @@ class Facts:
         return tuple(f for f in self.facts if f.name == "limit" and f.required)
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of `facts.json`: strict JSON, without the name of the picture."""
+        """One picture of `facts.json`: strict JSON, without the name of the picture."""
         return {"schema": SCHEMA, "titles": dict(self.titles), "facts": [f.as_dict() for f in self.facts]}
+
+
+def document(tables: Sequence[Facts]) -> dict[str, Any]:
+    """Return the content of `facts.json`."""
+    return {"schema": SCHEMA, "pictures": [t.as_dict() for t in tables]}
 
 
 def shown(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ EVEN = 0.1
 _TRUST = {
     "": "trust verdict",
     "dependence": "answer dependence",
+    "reliance": "picture dependence",
     "learned": "training dependence",
     "stability": "mirror stability",
     "agreement": "cross-method agreement",
@@ -345,7 +347,24 @@ def _agreement(evidence: Evidence) -> list[Fact]:
             f"rank correlation of the evidence in {names[0]} and {names[1]} for {a.target}, over what both were shown"
         )
         made.append(_correlated(f"g{len(made) + 1}", a, b, about, subject))
-    return made
+    return [*made, *_pairs("models", "pairs between models", made), *_pairs("methods", "pairs within a model", made)]
+
+
+def _pairs(dimension: str, name: str, made: list[Fact]) -> list[Fact]:
+    """How many of several pairs that differ in the model, or in the method, agree, and how many do not."""
+    these = [f for f in made if len(getattr(f.subject, dimension)) == 2]
+    if len(these) < 2:
+        return []
+    counts = {"agree": 0} | Counter(f.verdict for f in these)
+    what = "two models by one method" if dimension == "models" else "one model by two methods"
+    return [
+        Fact(
+            f"g.{dimension}.{verdict.replace(' ', '-')}", name, str(count),
+            f"how many of {len(these)} pairs of maps of {what} and for one class have the verdict {verdict}",
+            float(count), n=len(these), verdict=verdict,
+        )
+        for verdict, count in counts.items()
+    ]  # fmt: skip
 
 
 def _correlated(key: str, a: MapEvidence, b: MapEvidence, about: str, subject: Subject) -> Fact:

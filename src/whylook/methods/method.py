@@ -143,6 +143,12 @@ class Method:
 METHODS: Registry[Method] = Registry("method")
 
 
+def _family(module: str) -> str:
+    """A method's family is its file, or the folder beside this file that its file is in."""
+    inside = module.removeprefix(f"{__package__}.")
+    return inside.split(".")[0] if inside != module else module.rsplit(".", 1)[-1]
+
+
 def method(
     name: str,
     *,
@@ -163,7 +169,8 @@ def method(
     """Register a function as an attribution method; see `Method` for the facts.
 
     The function's positional arguments are what it is given (see `Needs`; `rng` among the keyword-only ones asks for
-    seeded random numbers), its other keyword-only arguments are its parameters, and the module's name is its family.
+    seeded random numbers), its other keyword-only arguments are its parameters, and the module's name (or its folder's)
+    is its family.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +193,7 @@ def method(
                 needs=needs,
                 arguments=arguments,
                 parameters={k: v for k, v in own.items() if k != "rng"},
-                family=function.__module__.rsplit(".", 1)[-1],
+                family=_family(function.__module__),
                 space=space,
                 signed=signed,
                 channels=channels,

@@ -85,7 +85,7 @@ def guided_grad_cam(A: Tensor, G: Tensor, M: Tensor) -> Tensor:
     """
     from torch.nn.functional import interpolate
 
-    from whylook.methods.cam import grad_cam
+    from whylook.methods.cam.gradient import grad_cam
 
     modes: dict[int, Any] = {1: "linear", 2: "bilinear", 3: "trilinear"}
     axes, x = A.ndim - 2, M[0]

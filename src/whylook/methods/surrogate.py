@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from whylook.baselines import one_like
 from whylook.errors import UsageError
+from whylook.game import Game, enough, everything
 from whylook.methods.method import Needs, Noted, method
-from whylook.segments import divide
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from whylook.engine.probe import Inputs, Noise
 
-_PICTURES = 64  # pictures that exist at once
 _GOOD_FIT = 0.5
 
 
@@ -91,7 +89,7 @@ def lime(
     fitted, determined = least_squares(design, values, weights)
     fit = r_squared(design @ fitted, values, weights)
     more = "" if determined else "take more samples, or a larger width"
-    return game.maps(fitted[:-1], fit, doubtful=fit < _GOOD_FIT, undetermined=more)
+    return _noted(game, fitted[:-1], fit, doubtful=fit < _GOOD_FIT, undetermined=more)
 
 
 @method(
@@ -159,86 +157,37 @@ def kernel_shap(
     fit = r_squared(empty + design @ shares, values, weights)
     # Exact values are right however little linear the score is; a poor fit of drawn coalitions is a noisy one.
     more = "" if determined else "take more samples"
-    return game.maps(shares, fit, doubtful=(fit < _GOOD_FIT) & (not exact), undetermined=more, exact=float(exact))
+    return _noted(game, shares, fit, doubtful=(fit < _GOOD_FIT) & (not exact), undetermined=more, exact=float(exact))
 
 
-class Game:
-    """The score as a function of which segments of the input are present; the others show the baseline."""
+def _noted(game: Game, shares: Tensor, fit: Tensor, *, doubtful: Tensor, undetermined: str, **facts: float) -> Noted:
+    """What a method returns.
 
-    def __init__(self, x: Inputs, scores: Callable[[Inputs], Tensor], segments: Any, cells: int, baseline: Any) -> None:
-        self._tuple = isinstance(x, tuple)
-        self._inputs = x if isinstance(x, tuple) else (x,)
-        there = one_like(baseline, x)
-        self._others = there if isinstance(there, tuple) else (there,)
-        given = segments if isinstance(segments, tuple) else (segments,) * len(self._inputs)
-        if len(given) != len(self._inputs):
-            raise UsageError(f"segments has {len(given)} entries for {len(self._inputs)} inputs; give one per input.")
-        self._numbers: list[Tensor] = []
-        self.players = 0
-        for t, s in zip(self._inputs, given, strict=True):
-            self._numbers.append(divide(t, s, cells) + self.players)
-            self.players = int(self._numbers[-1].max()) + 1
-        self._scores = scores
-
-    def values(self, present: Tensor) -> Tensor:
-        """Scores, float64 [b, k] on the CPU, of coalitions, bool [b, players]."""
-        import torch
-
-        parts = []
-        for some in torch.split(present, _PICTURES):
-            mixed = []
-            for t, there, numbers in zip(self._inputs, self._others, self._numbers, strict=True):
-                on = some[:, numbers].to(t.device)
-                on = on.unsqueeze(1) if t.ndim > on.ndim else on
-                mixed.append(torch.where(on, t, there))
-            parts.append(self._scores(tuple(mixed) if self._tuple else mixed[0]).double().cpu())
-        return torch.cat(parts)
-
-    def maps(self, shares: Tensor, fit: Tensor, *, doubtful: Tensor, undetermined: str = "", **facts: float) -> Noted:
-        """What a method returns.
-
-        Parameters
-        ----------
-        shares : [players, k].
-        fit : R² [k].
-        doubtful : whether that is too low to rely on, bool [k].
-        undetermined : the remedy, where the coalitions that count do not tell all segments apart.
-        **facts : numbers that are the same for every target.
-        """
-        import torch
-
-        maps = tuple(shares.T[:, numbers].to(t) for t, numbers in zip(self._inputs, self._numbers, strict=True))
-        unclear = (
-            f"The coalitions that count do not tell all {self.players} segments apart, so other weights fit as well, "
-            f"whatever R² is; {undetermined}."
-        )
-        poor = [
-            unclear
-            if undetermined
-            else f"The surrogate fits the score poorly (R² {r:.2f}), so its weights say little."
-            if low
-            else None
-            for r, low in zip(fit.tolist(), doubtful.tolist(), strict=True)
-        ]
-        same = {"segments": float(self.players), **facts}
-        numbers = {name: torch.full_like(fit, value) for name, value in same.items()}
-        return Noted(maps if self._tuple else maps[0], {"r2": fit, **numbers}, poor)
-
-
-def enough(samples: int, least: int, name: str, players: int) -> None:
-    """Raise `UsageError` if there are too few samples to tell the segments apart."""
-    if samples < least:
-        raise UsageError(
-            f"{name} needs at least {least} samples for {players} segments, not {samples}; "
-            "give more samples, or fewer segments (cells, segments)."
-        )
-
-
-def everything(players: int) -> Tensor:
-    """All coalitions, bool [2^players, players]."""
+    Parameters
+    ----------
+    game : what was played.
+    shares : [players, k].
+    fit : R² [k].
+    doubtful : whether that is too low to rely on, bool [k].
+    undetermined : the remedy, where the coalitions that count do not tell all segments apart; else empty.
+    **facts : numbers that are the same for every target.
+    """
     import torch
 
-    return torch.arange(2**players)[:, None] >> torch.arange(players) & 1 == 1
+    unclear = (
+        f"The coalitions that count do not tell all {game.players} segments apart, so other weights fit as well, "
+        f"whatever R² is; {undetermined}."
+    )
+    poor = [
+        unclear
+        if undetermined
+        else f"The surrogate fits the score poorly (R² {r:.2f}), so its weights say little."
+        if low
+        else None
+        for r, low in zip(fit.tolist(), doubtful.tolist(), strict=True)
+    ]
+    same = {"segments": float(game.players), **facts}
+    return Noted(game.spread(shares), {"r2": fit, **{n: torch.full_like(fit, v) for n, v in same.items()}}, poor)
 
 
 def coalitions(players: int, samples: int, rng: Noise) -> tuple[Tensor, Tensor, bool]:

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whylook.errors import UsageError
+from whylook.errors import Unsupported, UsageError
 from whylook.metrics.grids import spearman
 from whylook.metrics.metric import Floats, NotAssessable, Score, metric
 from whylook.statistics import t_quantile
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from whylook.remake import Remake
 
 _PASSES = "as many maps as"
@@ -45,12 +47,10 @@ def full_randomization(values: Floats, remake: Remake, *, draws: int = 3, rng: n
     -------
     Score; the interval by Student's t over draws, where there are several.
     """
-    from whylook.randomize import forgetting
-
     _at_least_one(draws=draws)
     found = []
     for seed in _seeds(rng, draws):
-        twin = next(iter(forgetting(remake.network, remake.x, seed=seed)))[1]
+        twin = next(_twins(remake, 1, seed))[1]
         found.append(_similarity(values, lambda twin=twin: remake(network=twin)))  # type: ignore[misc]
     return _mean(found)
 
@@ -74,12 +74,10 @@ def cascading_randomization(values: Floats, remake: Remake, *, stages: int = 5, 
     -------
     Score, the mean over stages; the curves hold the `share` of layers randomized and the `similarity`.
     """
-    from whylook.randomize import forgetting
-
     _at_least_one(stages=stages)
     shares, found = [0.0], [1.0]
     reasons = []
-    for share, twin in forgetting(remake.network, remake.x, stages=stages, seed=_seeds(rng, 1)[0]):
+    for share, twin in _twins(remake, stages, _seeds(rng, 1)[0]):
         similarity = _similarity(values, partial(remake, network=twin))
         if isinstance(similarity, NotAssessable):
             reasons.append(similarity)
@@ -117,6 +115,16 @@ def random_target(values: Floats, remake: Remake, *, draws: int = 3, rng: np.ran
         raise NotAssessable("there is no other class")
     chosen = rng.permutation(others)[:draws].tolist()
     return _mean([_similarity(values, partial(remake, target=c)) for c in chosen])
+
+
+def _twins(remake: Remake, stages: int, seed: int) -> Iterator[tuple[float, nn.Module]]:
+    """The network as it forgets, stage by stage; a network that cannot leaves the metric without a value."""
+    from whylook.randomize import forgetting
+
+    try:
+        yield from forgetting(remake.network, remake.x, stages=stages, seed=seed)
+    except Unsupported as why:
+        raise NotAssessable(f"there is no such network with random weights: {why}") from why
 
 
 def _seeds(rng: np.random.Generator, n: int) -> list[int]:

@@ -12,6 +12,8 @@ from whylook.errors import UsageError
 from whylook.geometry import Geometry
 from whylook.metrics.metric import Floats, NotAssessable
 
+_NOTHING = 1e-6  # pixels: what rounding leaves of a difference of sums; a cell that holds so little is not touched
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -103,7 +105,8 @@ def _shares(mask: NDArray[np.bool_], geometry: Geometry, grid: tuple[int, int]) 
 def _areas(mask: NDArray[np.bool_], rows: Floats, columns: Floats) -> Floats:
     """Exact area of the mask between the edges `rows` and `columns`, picture coordinates: [len − 1, len − 1]."""
     by_rows = _between(mask.astype(np.float64), rows)
-    return _between(by_rows.T, columns).T
+    areas = _between(by_rows.T, columns).T
+    return np.where(areas < _NOTHING, 0.0, areas)
 
 
 def _between(values: Floats, edges: Floats) -> Floats:

@@ -56,6 +56,21 @@ def toml_model(file: str | Path, *, preprocess: Any = None, labels: Any = None) 
     told["labels"] = labels if labels is not None else told.get("labels")
     name, wanted = told.pop("name", None), told.pop("head", None)
     model = checkpoint_model(told.pop("arch"), preprocess=preprocess, **told)
-    stem = path.parent.resolve().name if path.stem == "model" else path.stem
     outputs = 1 if model.head == "binary" else 2
-    return replace(model, name=name or stem, head=head(outputs, wanted) if wanted else model.head, source=str(path))
+    return replace(
+        model, name=name or _stem(path), head=head(outputs, wanted) if wanted else model.head, source=str(path)
+    )
+
+
+def name_of(file: str | Path) -> str:
+    """Return what the model of a `model.toml` is called, without loading it; for a file that cannot be read, by its place."""
+    path = Path(file)
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("name")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        told = None
+    return str(told) if told else _stem(path)
+
+
+def _stem(path: Path) -> str:
+    return path.parent.resolve().name if path.stem == "model" else path.stem

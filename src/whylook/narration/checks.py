@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from whylook.facts.fact import shown
-from whylook.narration.binding import Bound, bind, governed, unsupported
+from whylook.narration.binding import Bound, Place, at, bind, governed, uncovered, unsupported
 from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
 from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
 from whylook.narration.numbers import numbers, unreadable
-from whylook.narration.reading import DIMENSIONS, Reading, is_verbatim, subject
+from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -28,7 +28,7 @@ _VERDICTS = (
     (r"different classes", "same class", ("different",)),
     (r"inside", "peak", ("inside",)),
     (r"outside", "peak", ("outside",)),
-    (r"highest|largest|strongest|greatest|densest|top", "", ("largest",)),
+    (r"(?<!second )(?:highest|largest|strongest|greatest)|densest|top", "", ("largest",)),
     (r"lowest|smallest|weakest|least", "", ("smallest",)),
     (r"most probable|most likely|first", "probability", ("largest",)),
     (r"predict(?:s|ed|ing)?|label(?:s|ed)|says?|said|saying", "probability", ("largest",)),
@@ -41,7 +41,19 @@ _VERDICTS = (
     (r"even(?:ly)?(?! spread)", "spread", ("even",)),
     (r"uneven(?:ly)?", "spread", ("uneven",)),
 )
+_PAIRS = {"agreement": ("pairs between models", "pairs within a model")}
 _VERDICT = tuple((re.compile(rf"\b(?:{p})\b", re.IGNORECASE), kind, allowed) for p, kind, allowed in _VERDICTS)
+
+
+_PRONOUN = re.compile(r"\b(?:it|its|itself|they|their|them|themselves|these|those|this|latter|former)\b", re.IGNORECASE)
+_OWN_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|holds?|gives?|lies?|puts?|says?|contains?|peaks?|shows?|reach(?:es)?|covers?|"
+    r"answers?|receives?|carr(?:y|ies)|assigns?)\b",
+    re.IGNORECASE,
+)
+
+_ANEW = re.compile(r",|\b(?:and|but|while)\b", re.IGNORECASE)
+_TOP = re.compile(r"\btop(?= (?:class|answer|prediction)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +159,10 @@ def _forbidden(it: Checked) -> str | None:
 
 def _vocabulary(it: Checked) -> str | None:
     known = {w.lower() for f in it.facts for w in WORD.findall(f.name)} | {"significant", "significantly"}
-    if places := sorted(it.reading.words & SPATIAL):
+    words = it.reading.words - ({"top"} if _TOP.search(it.reading.masked) else set())
+    if places := sorted(words & SPATIAL):
         return f"names a place (“{places[0]}”) that is not a region of its facts"
-    strange = sorted(it.reading.words - LEXICON - known)
+    strange = sorted(words - LEXICON - known)
     if strange:
         return f"says “{strange[0]}”, a word that its facts do not give"
     odd = re.search(r"[^\s\w.,;:()’'\-–—−%/+=<>≤≥~≈±×·*^⁻⁰¹²³⁴⁵⁶⁷⁸⁹\x00“”?!]", it.reading.masked)
@@ -166,21 +179,83 @@ def _numbers(it: Checked) -> str | None:
 def _tells_something(it: Checked) -> str | None:
     if not it.told:
         return "does not say what its facts are about"
-    for term in it.reading.terms:
-        same = {t.name for t in it.reading.terms if (t.start, t.end) == (term.start, term.end)}
-        if same & {"models", "methods", "maps", "pictures", "note"} or same & {f.name for f in it.told}:
-            continue
-        return f"speaks of “{it.claim.text[term.start : term.end]}” without a fact about it"
+    if sum(f.name in _PAIRS["agreement"] for f in it.told) > 1:
+        return "counts more than one thing, which cannot be told apart"
+    quoted = {f.text for f in it.told if f.name.endswith(FINDING)}
+    if len(quoted) > 1:
+        return "quotes more than one finding, which cannot be told apart"
+    for group in it.reading.groups(NAME):
+        for spot in group:
+            if spot.names & COUNTED:
+                continue
+            names = spot.names | {n for name in spot.names for n in _PAIRS.get(name, ())}
+            told = [f for f in it.told if {f.name, f.name.removesuffix(FINDING)} & names]
+            word = it.claim.text[spot.start : spot.end]
+            if not told:
+                return f"speaks of “{word}” without a fact about it"
+            place = at(spot.start, spot.end)
+            here = [f for f in told if governed(it.reading, told, f, place)]
+            if not here or uncovered(it.reading, told, here, place):
+                return f"puts “{word}” with a name that its facts do not put it with"
     return unsupported(it.reading, it.told)
 
 
 def _verdicts(it: Checked) -> str | None:
-    text = it.reading.masked
     for pattern, kind, allowed in _VERDICT:
-        for found in pattern.finditer(text):
-            fits = [f for f in it.told if f.verdict in allowed and (not kind or f.name == kind)]
-            if not any(governed(it.reading, it.told, f, found.start()) for f in fits):
+        fits = [f for f in it.told if f.verdict in allowed and (not kind or f.name in (kind, *_PAIRS.get(kind, ())))]
+        for found in pattern.finditer(it.reading.masked):
+            if not all(_holds(it, fits, place) for place in _reach(it.reading, found)):
                 return f"says “{found[0]}”, which its facts do not"
+    return None
+
+
+def _holds(it: Checked, fits: Sequence[Fact], place: Place) -> bool:
+    here = [f for f in fits if governed(it.reading, it.told, f, place)]
+    return bool(here) and not uncovered(it.reading, it.told, here, place, (*DIMENSIONS, NAME))
+
+
+def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
+    """Places for which a verdict word stands: its own, and the names behind it that have no verb or word of their own.
+
+    “The largest share lies in the center by A, and in the upper left by B” says it of both.
+    """
+    text = reading.masked
+    yield at(*word.span())
+    behind = [m for m in reading.mentions if m.start >= word.end()]
+    previous = word.end()
+    for number, mention in enumerate(behind):
+        gap = text[previous : mention.start]
+        after = min((m.start for m in behind if m.start >= mention.end), default=len(text))
+        verb_of_its_own = _OWN_VERB.search(gap) and number > 0 or _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        if verb_of_its_own or re.search(r"[;:]", gap):
+            return
+        if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
+            yield Place(mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension))
+        previous = mention.end
+
+
+def _lists(it: Checked) -> str | None:
+    """What lists and pronouns stand for has to be plain."""
+    groups = {d: it.reading.groups(d) for d in DIMENSIONS}
+    text = it.reading.masked
+    for group in (g for of in groups.values() for g in of):
+        if len({spot.names for spot in group}) < len(group):
+            return f"names “{it.claim.text[group[0].start : group[0].end].strip('“”')}” more than once in a list"
+    if re.search(r"\bboth\b", text, re.IGNORECASE) and not any(len(g) == 2 for d in DIMENSIONS for g in groups[d]):
+        return "says “both” without naming two"
+    listed = [d for d in ("models", "methods") if any(len(g) > 1 for g in groups[d])]
+    pairs = {d for f in it.told if f.name == "agreement" for d in listed if len(subject(f, d)) == 2}
+    if len(listed) == 2 and pairs:
+        before = [text[: g[0].start] for d in pairs for g in groups[d] if len(g) > 1]
+        if pairs == {"models"} and not any(re.search(r"\bbetween\s+$", b, re.IGNORECASE) for b in before):
+            return "does not say whether models or methods are meant (“between A and B”)"
+        if pairs == {"methods"} and not re.search(r"\b(?:within|each)\b", text, re.IGNORECASE):
+            return "does not say whether models or methods are meant (“within each of A and B”)"
+    for pronoun in _PRONOUN.finditer(text):
+        for dimension in DIMENSIONS:
+            before_it = {n for g in groups[dimension] if g[0].start < pronoun.start() for n in g[0].names}
+            if sum(g[0].start < pronoun.start() for g in groups[dimension]) > 1 and len(before_it) > 1:
+                return f"says “{pronoun[0]}”, which may stand for one or the other"
     return None
 
 
@@ -216,7 +291,7 @@ def _meaning(it: Checked) -> str | None:
 
 
 _RULES: tuple[Check, ...] = (
-    _well_formed, _names, _forbidden, _vocabulary, _numbers, _tells_something, _verdicts, _most, _comparisons, _meaning,
+    _well_formed, _names, _forbidden, _vocabulary, _numbers, _tells_something, _verdicts, _most, _lists, _comparisons, _meaning,
 )  # fmt: skip
 _LIMIT_RULES: tuple[Check, ...] = (_well_formed, _word_for_word)
 

@@ -48,15 +48,18 @@ class Claim:
     text : as it is shown.
     fact_ids : the facts that it rests on; every number and every name in it is one of theirs.
     kind : `observation` (what was measured), `interpretation` (what it may mean, hedged), `limit` (what it cannot show).
+    summary : whether it stands at the beginning, in the summary.
     """
 
     text: str
     fact_ids: tuple[str, ...]
     kind: Kind = "observation"
+    summary: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in `SCHEMA`."""
-        return {"text": self.text, "fact_ids": list(self.fact_ids), "kind": self.kind}
+        """Plain values, as in `SCHEMA`; `summary` only where it is true."""
+        plain: dict[str, Any] = {"text": self.text, "fact_ids": list(self.fact_ids), "kind": self.kind}
+        return plain | ({"summary": True} if self.summary else {})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from whylook.narration.binding import Bound, governed
+from whylook.narration.binding import Bound, at, governed, uncovered
 from whylook.narration.reading import DIMENSIONS, FINDING, TERMS, Reading, subject
 
 if TYPE_CHECKING:
@@ -66,10 +66,22 @@ def _by_numbers(bound: Sequence[Bound], place: int) -> tuple[Side, Side] | None:
 
 def _by_chance(reading: Reading, told: Sequence[Fact], place: int) -> tuple[Side, Side] | None:
     """A value before the comparison, its chance level named behind it."""
-    measured = [f for f in told if f.chance is not None and governed(reading, told, f, place)]
-    if len(measured) != 1 or _CHANCE.search(reading.masked[:place]) or not _CHANCE.search(reading.masked[place:]):
+    where = at(place, place)
+    measured = [f for f in told if f.chance is not None and governed(reading, told, f, where)]
+    if not measured or _CHANCE.search(reading.masked[:place]) or not _CHANCE.search(reading.masked[place:]):
+        return None
+    if len({(f.name, f.subject.region) for f in measured}) != 1 or len({_way(f) for f in measured}) != 1:
+        return None
+    if uncovered(reading, told, measured, where):
         return None
     return _side(measured[0], "value"), _side(measured[0], "chance")
+
+
+def _way(fact: Fact) -> int:
+    """Which way a value lies from its chance level, as both are shown."""
+    if fact.value is None or fact.chance is None or fact.text == fact.chance_text:
+        return 0
+    return 1 if fact.value > fact.chance else -1
 
 
 def _by_names(reading: Reading, told: Sequence[Fact], place: int) -> tuple[Side, Side] | None:

@@ -7,6 +7,7 @@ from typing import Any
 from whylook.errors import ServiceError
 from whylook.narration.replies import broken, no_reply
 from whylook.narration.settings import Settings
+from whylook.narration.waiting import asked_to_wait
 
 
 def told(error: Exception, settings: Settings) -> ServiceError:
@@ -15,9 +16,7 @@ def told(error: Exception, settings: Settings) -> ServiceError:
 
     where = settings.url
     if isinstance(error, openai.APITimeoutError):
-        return ServiceError(
-            f"{where} gave no answer within {settings.timeout:g} s; try again, or allow more time with --llm-timeout."
-        )
+        return too_late(settings)
     if isinstance(error, openai.APIConnectionError):
         return _connection(error, settings)
     if isinstance(error, openai.APIStatusError):
@@ -27,6 +26,19 @@ def told(error: Exception, settings: Settings) -> ServiceError:
     if isinstance(error, openai.OpenAIError):
         return ServiceError(f"OpenAI's SDK could not send the request: {_sentence(str(error), settings)}")
     return no_reply("", settings)  # JSON that is none
+
+
+def too_late(settings: Settings) -> ServiceError:
+    """The whole answer did not come in time."""
+    return ServiceError(
+        f"{settings.url} gave no answer within {settings.timeout:g} s; try again, or allow more time with --llm-timeout."
+    )
+
+
+def out_of_credit(error: Any) -> bool:
+    """Whether a 429 is about money, and not about haste."""
+    said = str(error.body).lower() if error.status_code == 429 else ""
+    return error.status_code == 429 and (error.code == "insufficient_quota" or "quota" in said or "billing" in said)
 
 
 def _connection(error: Exception, settings: Settings) -> ServiceError:
@@ -63,14 +75,19 @@ def _status(error: Any, settings: Settings) -> str:
     if status == 413:
         return f"The request is too large for {where}; send fewer pictures with --llm-images none or overlay."
     if status == 429:
-        if error.code == "insufficient_quota" or "quota" in said.lower() or "billing" in said.lower():
+        if out_of_credit(error):
             return f"The account at {where} has no credit left; check its plan and billing."
-        return f"{where} has had too many requests; wait a little and try again."
+        return f"{where} has had too many requests; {_later(error, 'wait a little and try again')}."
     if 300 <= status < 400:
         return f"{where} sends requests on to another address, and nothing was sent there; give that with --llm-url."
     if status >= 500:
-        return f"{where} failed (status {status}); try again later."
+        return f"{where} failed (status {status}); {_later(error, 'try again later')}."
     return f"{where} did not accept the request (status {status}): {said}"
+
+
+def _later(error: Any, otherwise: str) -> str:
+    asked = asked_to_wait(error.response.headers)
+    return otherwise if asked is None or asked < 1 else f"it asks to be left alone for {asked:.0f} s: try again after that"
 
 
 def _said(error: Any, settings: Settings) -> str:

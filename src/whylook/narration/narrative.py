@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
 
 SCHEMA = "whylook-narrative/1"
-ANSWERS, AGREEMENT, COMPARED, MISSING, LIMITS, OTHER = (
-    "What the models answer", "Do the maps agree?", "How the models compare", "What is missing",
-    "What this cannot show", "Further",
+SUMMARY, ANSWERS, PLACES, AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, LIMITS, OTHER = (
+    "In short", "What the models answer", "Where the maps lie", "Do the maps agree?", "Can the maps be believed?", "How the models compare",
+    "What was measured", "Warnings, and what is missing", "What this cannot show", "Further",
 )  # fmt: skip
 _ANSWERS = ("probability", "margin", "same class", "shown", "models", "methods", "maps", "accuracy", "pictures")
 
@@ -42,12 +42,12 @@ class Narrative:
     @property
     def paragraphs(self) -> Mapping[str, tuple[Claim, ...]]:
         """What is shown, by heading, in reading order; a claim's first fact decides where it stands."""
-        rows: dict[str, list[Claim]] = {ANSWERS: []}
+        rows: dict[str, list[Claim]] = {SUMMARY: [], ANSWERS: [], PLACES: []}
         for model in self.facts.models:
             rows[self._of(model)] = []
-        rows |= {AGREEMENT: [], COMPARED: [], MISSING: [], OTHER: [], LIMITS: []}
+        rows |= {h: [] for h in (AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, OTHER, LIMITS)}
         for claim in self.verified.claims:
-            rows[self._heading(claim)].append(claim)
+            rows[SUMMARY if claim.summary else self._heading(claim)].append(claim)
         return {heading: tuple(claims) for heading, claims in rows.items() if claims}
 
     def _heading(self, claim: Claim) -> str:
@@ -58,12 +58,21 @@ class Narrative:
             return COMPARED
         if fact.name in _ANSWERS:
             return ANSWERS
-        if fact.name in ("agreement", "failure"):
-            return AGREEMENT if fact.name == "agreement" else MISSING
-        return self._of(fact.subject.models[0]) if len(fact.subject.models) == 1 else OTHER
+        if fact.name in ("failure", "warning"):
+            return MISSING
+        if fact.name in ("agreement", "pairs between models", "pairs within a model"):
+            return AGREEMENT
+        if ".trust-" in fact.id:
+            return BELIEVED
+        if fact.n is not None and not self.facts.named("maps"):  # over a data set
+            return LEVELS
+        models = {m for i in claim.fact_ids for m in self.facts[i].subject.models}
+        if not models:
+            return OTHER
+        return self._of(models.pop()) if len(models) == 1 else PLACES
 
     def _of(self, model: str) -> str:
-        return f"Where the maps of {plain_name(model)} lie" if len(self.facts.models) > 1 else "Where the maps lie"
+        return f"Where the maps of {plain_name(model)} lie" if len(self.facts.models) > 1 else PLACES
 
     def as_dict(self) -> dict[str, Any]:
         """One picture of `narrative.json`: strict JSON, without the name of the picture."""
@@ -97,7 +106,8 @@ class Narrative:
             return f"{about}."
         known = {"share": "its share of the area: ", "agreement": "by smoothness alone up to "}.get(fact.name)
         chance = f"; {known}{fact.chance_text}" if known and fact.chance_text else ""
-        n = f"; n = {fact.n} cells" if fact.n is not None else ""
+        counted = "pictures" if fact.interval is not None else "cells" if known else "pairs"
+        n = f"; n = {fact.n} {counted}" if fact.n is not None else ""
         return f"{about}: {fact.text.rstrip('.')}{chance}{n}."
 
     @property

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Literal
 
 from whylook.facts.fact import shown
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 Dimension = Literal["models", "methods", "target", "region", "name"]
 DIMENSIONS: tuple[Dimension, ...] = ("models", "methods", "target", "region")
+NAME: Dimension = "name"
 
 # How each kind of fact is said; one that is not here is said by its name. Longer matches win over shorter ones.
 TERMS = {
-    "probability": r"probabilit(?:y|ies)",
+    "probability": r"probabilit(?:y|ies)|most probable|most likely|says?|second",
     "margin": r"margins?",
     "shown": r"shown",
     "share": r"mass",
     "density": r"times|densit(?:y|ies)|dense[rst]*",
     "peak": r"peak(?:s|ed)?",
-    "agreement": r"agree(?:s|ment)?|disagree(?:s|ment)?|correlat(?:e|es|ion)",
+    "agreement": r"agree(?:s|ment)?|disagree(?:s|ment)?|correlat(?:e|es|ions?)",
     "same class": r"same class|different classes",
     "negative share": r"against",
     "models": r"models?|networks?",
@@ -37,8 +39,12 @@ TERMS = {
     "warning": r"warnings?",
     "failure": r"missing",
     "note": r"notes?|noted",
+    "pairs between models": r"pairs of maps between models",
+    "pairs within a model": r"pairs of maps within (?:a|one) model",
 }
 VERBATIM = ("warning", "failure", "empty", "note", "limit")
+COUNTED = frozenset({"models", "methods", "maps", "pictures", "note"})
+"""Kinds of facts whose words stand in sentences about others, too."""
 FINDING = " finding"
 _MASK = "\x00"
 
@@ -51,6 +57,28 @@ class Mention:
     name: str
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place [start, end) where something of one dimension is named; one word may be the name of several."""
+
+    names: frozenset[str]
+    start: int
+    end: int
+
+
+_JOINED = re.compile(r"\s*(?:(?P<comma>,)|,?\s+and)\s+(?:the\s+)?(?:regions?\s+)?", re.IGNORECASE)
+
+
+def joined(gaps: Sequence[str]) -> list[bool]:
+    """Tell which gaps between neighbors join them to a list: “A, B and C”; commas alone do not."""
+    found = [_JOINED.fullmatch(gap) for gap in gaps]
+    kept: list[bool] = []
+    for i, one in enumerate(found):
+        rest = list(takewhile(bool, found[i:]))
+        kept.append(one is not None and any(r is not None and not r["comma"] for r in rest))
+    return kept
 
 
 def quoted(label: str) -> str:
@@ -156,6 +184,36 @@ class Reading:
             ):
                 kept.append(hit)
         return tuple(sorted(kept, key=lambda m: m.start))
+
+    def groups(self, dimension: Dimension) -> tuple[tuple[Spot, ...], ...]:
+        """What is named in a dimension, in the order of the text; what “A, B and C” lists stands together."""
+        return self._groups[dimension]
+
+    @cached_property
+    def _groups(self) -> dict[Dimension, tuple[tuple[Spot, ...], ...]]:
+        found: dict[Dimension, tuple[tuple[Spot, ...], ...]] = {}
+        for dimension in (*DIMENSIONS, NAME):
+            these = [m for m in (self._kinds if dimension == NAME else self.mentions) if m.dimension == dimension]
+            places: dict[tuple[int, int], set[str]] = {}
+            for m in these:
+                places.setdefault((m.start, m.end), set()).add(m.name)
+            spots = [Spot(frozenset(names), *place) for place, names in sorted(places.items())]
+            lists = [[spot] for spot in spots[:1]]
+            for spot, together in zip(
+                spots[1:], joined([self.masked[a.end : b.start] for a, b in pairwise(spots)]), strict=True
+            ):
+                if together:
+                    lists[-1].append(spot)
+                else:
+                    lists.append([spot])
+            found[dimension] = tuple(tuple(spots) for spots in lists)
+        return found
+
+    @property
+    def _kinds(self) -> Sequence[Mention]:
+        """Kinds of facts that are named, without “maps” and the like where it is not their number that is told."""
+        cited = {f.name for f in self.cited}
+        return [t for t in self.terms if t.name in cited or t.name not in COUNTED]
 
     @cached_property
     def words(self) -> frozenset[str]:

@@ -26,7 +26,7 @@ class Settings:
     ----------
     url : base address, without user name, password, query or trailing slash.
     model : what the service calls it.
-    timeout : seconds to wait for an answer, or for the next piece of it.
+    timeout : seconds for a whole answer: tries, pauses between them and all pieces of it together.
     key : never shown: not part of the text of this object.
     """
 

@@ -9,6 +9,7 @@ the blind ones pass; how often they are wrong is measured on training seeds (and
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from torch import nn
 from whylook.errors import Unsupported
 from whylook.evaluate import cases, dummy_cases
 from whylook.explainer import explain
-from whylook.explanation import Map
+from whylook.explanation import Explanation, Map
 from whylook.image import load_image
 from whylook.metrics import Case, Score, measure
 from whylook.metrics.grids import entire
@@ -41,12 +42,18 @@ from whylook.phantom.seeds import ready, trained
 from whylook.phantom.thresholds import frozen, markdown
 from whylook.randomize import forgetting
 from whylook.trustcard import measured, verdicts
-from whylook.trustcard.measured import USUAL
+from whylook.trustcard.measured import USUAL, Plan
+from whylook.trustcard.reliance import falls_of_copies, reliance
 from whylook.trustcard.second import candidates
+from whylook.trustcard.warn import empty
 
-METHODS = ("gradient", "input-x-gradient", "integrated-gradients", "grad-cam", "hirescam", "lrp")
+METHODS = (
+    "gradient", "input-x-gradient", "integrated-gradients", "grad-cam", "hirescam", "layercam", "lrp", "guided-backprop",
+    "occlusion",
+)  # fmt: skip
 PAGE = Path(__file__).parents[3] / "docs" / "trust.md"
 _TWIN = 1_000_003  # seed of the random weights whose maps are passed off as the network's
+_LEAST = Plan(draws=1, flip=False, left=None)  # for maps of which only the card's verdict is asked
 Row = dict[str, Any]
 
 
@@ -79,29 +86,63 @@ def _one(name: str, seed: int, patient: int, network: nn.Module) -> Iterator[Row
         "right answer": target == four.whole.label,
     }  # fmt: skip
     image = load_image(four.whole.pixels)
-    explanation = explain(image, Model(name, network, PREPROCESS, LABELS), METHODS, target)
-    x = batch(four)[:1]
-    twin = next(iter(forgetting(network, x, seed=_TWIN)))[1]
-    blind = _maps(image, Model(name, twin, PREPROCESS, LABELS), target)
     regions = {c: Region.of(four.whole.scoring_mask(c), PREPROCESS.geometry(image)) for c in COMPONENTS}
+    x = batch(four)[:1]
+    drawn = next(iter(forgetting(network, x, seed=_TWIN)))[1]
+    explanation = explain(image, Model(name, network, PREPROCESS, LABELS), METHODS, target)
+    blind = _maps(image, Model(name, drawn, PREPROCESS, LABELS), target)
+    for row in _measured(explanation, regions, blind):
+        yield {**about, **row}
+    # Random weights do not depend on what was there: without a seed of their own, every training would give the same.
+    untrained = next(iter(forgetting(network, x, seed=_TWIN + 1 + patient)))[1]
+    for kind, other in (("untrained", untrained), ("shuffled", shuffled(network, seed=_TWIN + patient))):
+        made = explain(image, Model(name, other, PREPROCESS, LABELS), METHODS)
+        for row in _measured(made, regions, None):
+            yield {**about, **row, "kind": kind}
+
+
+def _measured(
+    explanation: Explanation, regions: Mapping[str, Region], blind: Mapping[str, Floats] | None
+) -> Iterator[Row]:
+    """What the card measures of every map of a network, of `blind` maps passed off as its own, and of dummies."""
     values = {m.method: _whole(m) for m in explanation.maps}
     seen: set[tuple[int, ...]] = set()
     done: list[Floats] = []
     with cases(explanation) as given:
+        copies = falls_of_copies(given[0])
         for made, case in zip(explanation.maps, given, strict=True):
-            if any(same(case.values, other) for other in done):  # Grad-CAM is HiResCAM behind global average pooling
+            # Grad-CAM is HiResCAM behind global average pooling: one map, counted once.
+            if empty(made) is not None or any(same(case.values, other) for other in done):
                 continue
             done.append(np.asarray(case.values))
             other = next((values[c] for c in candidates(made.method) if c in values), None)
-            yield {**about, "kind": "map", "method": made.method, **_scores(case, other, regions)}
+            cost = max(1, int(made.passes.get("forward", 1)))
+            plan = _LEAST if blind is None else USUAL.plan(cost)
+
+            def scores(case: Case, other: Floats | None = other, cost: int = cost, plan: Plan = plan) -> Row:
+                return _scores(case, other, regions, copies, plan, cost)
+
+            yield {"kind": "map", "method": made.method, **scores(case)}
+            if blind is None:
+                continue
             if made.method in blind:
                 fake = replace(case, values=blind[made.method])
-                yield {**about, "kind": "random weights", "method": made.method, **_scores(fake, other, regions)}
+                yield {"kind": "random weights", "method": made.method, **scores(fake)}
             if case.values.shape not in seen:
                 seen.add(case.values.shape)
                 for dummy, dummy_case in dummy_cases(case):
                     if dummy != "uniform":  # the card does not measure what is the same everywhere
-                        yield {**about, "kind": dummy, "method": made.method, **_scores(dummy_case, other, regions)}
+                        yield {"kind": dummy, "method": made.method, **scores(dummy_case)}
+
+
+@torch.no_grad()
+def shuffled(network: nn.Module, seed: int) -> nn.Module:
+    """A copy whose every parameter holds its own numbers in another order: as large as trained ones, and no use."""
+    twin = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(seed)
+    for p in twin.parameters():
+        p.copy_(p.flatten()[torch.randperm(p.numel(), generator=generator)].view_as(p))
+    return twin.eval()
 
 
 def same(a: Any, b: Any) -> bool:
@@ -130,11 +171,14 @@ def _whole(made: Map) -> Floats:
     return entire(np.asarray(made.values, np.float64), made.geometry)
 
 
-def _scores(case: Case, other: Floats | None, regions: Mapping[str, Region]) -> Row:
+def _scores(
+    case: Case, other: Floats | None, regions: Mapping[str, Region], copies: Sequence[float], plan: Plan, cost: int
+) -> Row:
     """What the card measures, the figures of all questions as numbers."""
     scores = measured.dependence(case, USUAL)
+    scores["reliance"] = reliance(case, copies)
     marked = measured.marked(case)
-    scores |= measured.remade(marked, USUAL.plan(1), 1)
+    scores |= measured.remade(marked, plan, cost)
     scores["sobel"] = measured.edges(marked)
     scores["rank-correlation"] = Score(None) if other is None else measured.agreement(marked, other)
     places = {c: measure("enrichment", replace(case, region=region)) for c, region in regions.items()}
@@ -142,6 +186,7 @@ def _scores(case: Case, other: Floats | None, regions: Mapping[str, Region]) -> 
     return {
         "cells": case.values.size,
         "statistics": found,
+        "fall": scores["reliance"].facts.get("fall"),
         "values": {name: score.value for name, score in scores.items()},
         "z": {name: score.facts.get("z") for name, score in scores.items()},
         "enrichment": {c: [s.value, s.facts.get("z")] for c, s in places.items()},

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from whylook.draw import figure
-from whylook.errors import WhylookError
+from whylook.errors import UsageError, WhylookError
+from whylook.facts.fact import document as facts_document
+from whylook.held import held
 from whylook.narration.narrative import document
 from whylook.report.manifest import keys, manifest, to_json
-from whylook.report.page import page
+from whylook.report.page import page, retold
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from whylook.report.section import Section
 
 RESULT = "result.json"
+REPORT = "report.html"
 ANSWERS, ANSWERS_SCHEMA = "answers.json", "whylook-answers/1"
+FACTS = "facts.json"
 NARRATIVE = ("narrative.json", "narrative.md")
 _FIGURE = re.compile(r"figure(-\d+)?\.png")
 
@@ -40,8 +44,9 @@ def save(
     title: str | None = None,
     problems: Sequence[tuple[str, str]] = (),
     narratives: Sequence[Narrative] = (),
+    draw: bool = True,
 ) -> Path:
-    """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz` and, last, `result.json`.
+    """Write `report.html`, `figure.png` (`figure-2.png`, …), `maps.npz`, `facts.json` and, last, `result.json`.
 
     Every file is written beside its place and moved into it when it is complete. The `result.json` of an earlier
     run is taken away first, so at no moment does a folder that has one hold anything but what it says.
@@ -55,6 +60,7 @@ def save(
     problems : (what, reason) of each picture that could not be read and each model that could not be loaded, for the
         `failures` of `result.json`.
     narratives : one per explanation, for `narrative.json` and `narrative.md`; the page shows those of its sections.
+    draw : whether the figures, which take longest, are drawn now; otherwise `draw_figures` does it.
 
     Returns
     -------
@@ -67,29 +73,43 @@ def save(
     """
     made = list(explanations) or [e for s in sections or () for e in s.explanations]
     place = Path(folder)
-    figures = ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(len(made))]
-    stale = _earlier(place) - set(figures)  # it reads the record that is taken away next
-    make_folder(place, RESULT)
-    try:
-        for name in stale:
-            (place / name).unlink(missing_ok=True)
-        _forget_answers(place)
-    except OSError as error:
-        raise _told(place, error) from error
-    write_text(place / "report.html", page(sections if sections is not None else made, title))
-    for name, explanation in zip(figures, made, strict=True):
-        _write(place / name, partial(_png, explanation))
+    figures = figure_names(len(made))
     arrays = {
         key: m.values.astype(np.float32, copy=False)
         for explanation, names in zip(made, keys(made), strict=True)
         for m, key in zip(explanation.maps, names, strict=True)
     }
-    _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
-    if narratives:
-        save_narratives(narratives, place)
-    named = NARRATIVE[0] if narratives else None
-    write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
+    with writing(place):
+        stale = _earlier(place) - set(figures)  # it reads the record that is taken away next
+        begin(place, RESULT)
+        try:
+            for name in stale:
+                (place / name).unlink(missing_ok=True)
+            _forget_answers(place)
+        except OSError as error:
+            raise _told(place, error) from error
+        write_text(place / REPORT, page(sections if sections is not None else made, title))
+        if draw:
+            draw_figures(made, place)
+        _write(place / "maps.npz", lambda stream: _archive(stream, arrays))
+        if narratives:
+            save_narratives(narratives, place)
+        known = [n.facts for n in narratives] or [e.facts for e in made]
+        write_text(place / FACTS, to_json(facts_document(known)))
+        named = NARRATIVE[0] if narratives else None
+        write_text(place / RESULT, to_json(manifest(made, figures, problems=problems, narrative=named)))
     return place
+
+
+def figure_names(count: int) -> list[str]:
+    """Return what the figures of so many explanations are called."""
+    return ["figure.png" if i == 0 else f"figure-{i + 1}.png" for i in range(count)]
+
+
+def draw_figures(explanations: Sequence[Explanation], folder: Path) -> None:
+    """Write the figures of explanations into a folder that is there."""
+    for name, explanation in zip(figure_names(len(explanations)), explanations, strict=True):
+        _write(folder / name, partial(_png, explanation))
 
 
 def save_answers(answers: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -113,8 +133,40 @@ def save_narratives(narratives: Sequence[Narrative], folder: Path) -> None:
     write_text(folder / NARRATIVE[0], to_json(document(narratives)))
 
 
-def make_folder(place: Path, result: str) -> None:
-    """Make a folder for results, and take away the file `result`, which says that it is whole.
+def retell(narratives: Sequence[Narrative], folder: Path, place: Path) -> str:
+    """Write the narratives of a saved result, their facts and the report with them in it.
+
+    Parameters
+    ----------
+    narratives : one per picture of the result.
+    folder : that holds the result; it is told there that it has a narrative.
+    place : where to write; may be the same.
+
+    Returns
+    -------
+    Why the report was left as it is, in a few words; empty where it was not.
+    """
+    with writing(place):
+        save_narratives(narratives, place)
+        write_text(place / FACTS, to_json(facts_document([n.facts for n in narratives])))
+        try:
+            write_text(place / REPORT, retold((folder / REPORT).read_text("utf-8"), narratives))
+        except (OSError, ValueError, UsageError) as error:
+            return str(error)
+        if place.resolve() == folder.resolve():
+            record = json.loads((folder / RESULT).read_text("utf-8"))
+            write_text(folder / RESULT, to_json(record | {"narrative": NARRATIVE[0]}))
+    return ""
+
+
+@contextmanager
+def writing(place: Path, result: str | None = None) -> Iterator[None]:
+    """Make a folder for results and keep other commands that write into it waiting until the block ends.
+
+    Parameters
+    ----------
+    place : the folder.
+    result : the file that says that it is whole; taken away first.
 
     Raises
     ------
@@ -123,6 +175,17 @@ def make_folder(place: Path, result: str) -> None:
     """
     try:
         place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _told(place, error) from error
+    with held(place):
+        if result is not None:
+            begin(place, result)
+        yield
+
+
+def begin(place: Path, result: str) -> None:
+    """Take away the file that says that a folder is whole."""
+    try:
         (place / result).unlink(missing_ok=True)
     except OSError as error:
         raise _told(place, error) from error

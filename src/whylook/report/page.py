@@ -7,15 +7,18 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from whylook.report.payload import payload
+from whylook.errors import UsageError
+from whylook.report.payload import SCHEMA as VIEW
+from whylook.report.payload import fact_rows, payload, told
 from whylook.report.static import static as static
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation
+    from whylook.narration.narrative import Narrative
     from whylook.report.section import Section
 
 _PAGE_STYLE = "html,body{margin:0}#whylook{min-height:100vh}\n"
@@ -35,7 +38,38 @@ def page(what: Iterable[Explanation | Section], title: str | None = None) -> str
     what : explanations, or sections (heading, prose, table) that hold them.
     title : of the page; by default the names of the pictures.
     """
-    data = payload(what, title)
+    return _page(payload(what, title))
+
+
+def retold(report: str, narratives: Sequence[Narrative]) -> str:
+    """Return a report with other sentences in it, and all else as it was.
+
+    Parameters
+    ----------
+    report : the HTML of `page` with one section per picture, as `whylook explain` makes it.
+    narratives : one per section.
+
+    Raises
+    ------
+    UsageError
+        If it is no such report.
+    """
+    found = re.search(r'<script type="application/json" id="whylook-data">(.*?)</script>', report, re.DOTALL)
+    try:
+        data = json.loads(found[1]) if found else {}
+        parts = data.get("sections", [])
+        whole = data.get("schema") == VIEW and [len(p["explanations"]) for p in parts] == [1] * len(narratives)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UsageError("the report is none that whylook explain wrote, or is of another version")
+    for part, narrative in zip(parts, narratives, strict=True):
+        part["narrative"] = told(narrative)
+        part["explanations"][0]["facts"] = fact_rows(narrative.facts)
+    return _page(data)
+
+
+def _page(data: dict[str, Any]) -> str:
     style = _PAGE_STYLE + asset("viewer.css")
     script = asset("viewer.js") + _START
     parts = {

@@ -18,6 +18,7 @@ from whylook.report.section import Section, Table, sections_of, trust_table
 
 if TYPE_CHECKING:
     from whylook.explanation import Explanation, Map
+    from whylook.facts import Facts
     from whylook.image import Image
     from whylook.narration.narrative import Narrative
 
@@ -70,8 +71,11 @@ def payload(what: Iterable[Explanation | Section], title: str | None = None) -> 
                 "title": section.title,
                 "text": list(section.text),
                 "table": _table(section.table or trust_table(section.explanations)),
-                "narrative": _narrative(section.narrative),
-                "explanations": [_explanation(e, place[(e.image.sha256, e.image.name)]) for e in section.explanations],
+                "narrative": None if section.narrative is None else told(section.narrative),
+                "explanations": [
+                    _explanation(e, place[(e.image.sha256, e.image.name)], _facts(e, section.narrative))
+                    for e in section.explanations
+                ],
             }
             for section in sections
         ],
@@ -151,9 +155,8 @@ def _table(table: Table | None) -> dict[str, Any] | None:
     }
 
 
-def _narrative(narrative: Narrative | None) -> dict[str, Any] | None:
-    if narrative is None:
-        return None
+def told(narrative: Narrative) -> dict[str, Any]:
+    """Return a narrative as the viewer shows it: paragraphs of claims, what was dropped, and the facts behind them."""
     facts = {i: narrative.facts[i] for c in narrative.verified.claims for i in c.fact_ids}
     return {
         "by": narrative.by,
@@ -168,12 +171,23 @@ def _narrative(narrative: Narrative | None) -> dict[str, Any] | None:
     }
 
 
-def _explanation(explanation: Explanation, picture: int) -> dict[str, Any]:
+def _facts(explanation: Explanation, narrative: Narrative | None) -> Facts:
+    """The facts that the page's sentences are about, which may know regions; without sentences, the explanation's own."""
+    return explanation.facts if narrative is None else narrative.facts
+
+
+def fact_rows(facts: Facts) -> list[list[str | int | None]]:
+    """Return the rows of the table of all facts: id, what it is, the value as it is shown, by chance, n."""
+    return [[f.id, f.about, f.text, f.chance_text, f.n] for f in facts if f.name != "limit"]
+
+
+def _explanation(explanation: Explanation, picture: int, facts: Facts) -> dict[str, Any]:
     return {
         "picture": picture,
         "models": [_model(explanation, name) for name in explanation.models],
         "maps": [_map(m) for m in explanation.maps],
         "failures": [{"model": model, "method": method, "reason": why} for model, method, why in explanation.failures],
+        "facts": fact_rows(facts),
     }
 
 

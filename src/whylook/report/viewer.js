@@ -79,7 +79,7 @@ export function number(value) {
 /* ---- elements ---------------------------------------------------------------------------------------------- */
 
 /** Make an element; text goes through textContent, so that no name or label is ever read as markup. */
-function el(tag, attributes = {}, ...children) {
+export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
@@ -95,9 +95,9 @@ function el(tag, attributes = {}, ...children) {
 }
 
 /** Text of unknown writing direction, kept from reordering its surroundings. */
-const isolate = (text, className) => el("bdi", { class: className }, text);
+export const isolate = (text, className) => el("bdi", { class: className }, text);
 
-function segmented(legend, name, options, chosen, change) {
+export function segmented(legend, name, options, chosen, change) {
   const group = `whylook-${name}-${++serial}`;
   return el(
     "fieldset",
@@ -488,14 +488,74 @@ class Pane {
   }
 }
 
+/* ---- words ------------------------------------------------------------------------------------------------- */
+
+/** Sentences; behind each, the numbers of the facts that it rests on, which are listed below and told on hover. */
+export function narrative({ by, paragraphs, dropped, not_assessable, notes, facts }, headingTag) {
+  const told = ++serial;
+  const ids = Object.keys(facts);
+  const anchor = (id) => `fact-${told}-${ids.indexOf(id) + 1}`;
+  const mark = (id) => {
+    const number = ids.indexOf(id) + 1;
+    return el("a", { class: "fact", href: `#${anchor(id)}`, title: facts[id], "aria-label": `Fact ${number}`, onclick: () => (list.open = true) }, number);
+  };
+  const sentence = (claim) => [
+    el("span", { class: `claim ${claim.kind}`, title: claim.kind === "interpretation" ? "An interpretation, not a measurement" : null }, claim.text),
+    el("sup", {}, claim.fact_ids.map(mark)),
+    " ",
+  ];
+  const list = el(
+    "details",
+    { class: "facts" },
+    el("summary", {}, `The ${ids.length} facts behind these sentences`),
+    el("ol", {}, ids.map((id) => el("li", { id: anchor(id), dir: "auto" }, facts[id]))),
+  );
+  const below = headingTag === "h2" ? "h3" : "h4";
+  const headed = (title, open, rows) => rows.length > 0 && el("details", { class: "dropped", open }, el("summary", {}, title), el("ul", {}, rows));
+  return el(
+    "div",
+    { class: "narrative" },
+    el(headingTag, {}, "In words"),
+    el("p", { class: "by" }, `Told by ${by}; every sentence was checked against the facts. Interpretations are in italics.`),
+    paragraphs.map(({ heading, claims }) => [el(below, {}, isolate(heading)), el("p", { class: "prose", dir: "auto" }, claims.map(sentence))]),
+    notes.map((note) => el("p", { class: "by", dir: "auto" }, note)),
+    headed(
+      `Dropped: ${dropped.length} that did not pass the check`,
+      true,
+      dropped.map((claim) => el("li", { dir: "auto" }, el("s", {}, claim.text), " ", el("span", { class: "why" }, claim.reason))),
+    ),
+    headed("Not assessable, in the narrator's own words (not checked)", false, not_assessable.map((text) => el("li", { dir: "auto" }, text))),
+    list,
+  );
+}
+
+async function decodePicture(picture) {
+  const image = new Image();
+  image.src = picture.src;
+  await image.decode();
+  const gray = document.createElement("canvas");
+  gray.width = image.naturalWidth;
+  gray.height = image.naturalHeight;
+  const ctx = gray.getContext("2d");
+  ctx.drawImage(image, 0, 0);
+  const pixels = ctx.getImageData(0, 0, gray.width, gray.height);
+  const d = pixels.data;
+  for (let i = 0; i < d.length; i += 4) {
+    d[i] = d[i + 1] = d[i + 2] = 0.299 * d[i] + 0.587 * d[i + 1] + 0.114 * d[i + 2];
+  }
+  ctx.putImageData(pixels, 0, 0);
+  Object.assign(picture, { image, gray });
+}
+
 /* ---- the component ----------------------------------------------------------------------------------------- */
 
 class App {
-  constructor(root, payload) {
+  constructor(root, payload, options) {
     if (payload.schema !== SCHEMA) throw new Error(`This viewer reads ${SCHEMA}, not ${payload.schema}.`);
     this.root = root;
     this.payload = payload;
-    this.state = { opacity: 75, colors: "inferno", scale: "map", grid: "smooth", gray: true };
+    this.options = options;
+    this.state = { opacity: 75, colors: "inferno", scale: "map", grid: "smooth", gray: true, ...options.state };
     this.panes = [];
     this.views = [];
     this.legends = [];
@@ -504,9 +564,9 @@ class App {
     this.tables = Object.fromEntries(
       Object.entries(payload.colors).map(([name, packed]) => [name, new Uint32Array(bytes(packed).buffer)]),
     );
-    for (const e of payload.sections.flatMap((s) => s.explanations)) {
-      for (const map of e.maps) map.data = decode(map.values, map.scale);
-    }
+    payload.sections.flatMap((s) => s.explanations).forEach((explanation, of) => {
+      for (const map of explanation.maps) Object.assign(map, { data: decode(map.values, map.scale), of });
+    });
     this.build();
     this.loaded = Promise.all(payload.pictures.map((p) => this.load(p)));
     this.observe();
@@ -522,22 +582,7 @@ class App {
   }
 
   async load(picture) {
-    const image = new Image();
-    image.src = picture.src;
-    await image.decode();
-    picture.image = image;
-    const gray = document.createElement("canvas");
-    gray.width = image.naturalWidth;
-    gray.height = image.naturalHeight;
-    const ctx = gray.getContext("2d");
-    ctx.drawImage(image, 0, 0);
-    const pixels = ctx.getImageData(0, 0, gray.width, gray.height);
-    const d = pixels.data;
-    for (let i = 0; i < d.length; i += 4) {
-      d[i] = d[i + 1] = d[i + 2] = 0.299 * d[i] + 0.587 * d[i + 1] + 0.114 * d[i + 2];
-    }
-    ctx.putImageData(pixels, 0, 0);
-    picture.gray = gray;
+    if (!picture.image) await decodePicture(picture);
     for (const pane of this.panes) if (pane.picture === picture) pane.request();
   }
 
@@ -665,6 +710,17 @@ class App {
     }, 500);
   }
 
+  /** Look where another viewer looked, picture size by picture size. */
+  takeOver({ views }) {
+    for (const view of this.views) {
+      const same = views.find((v) => v.width === view.width && v.height === view.height);
+      if (!same) continue;
+      Object.assign(view, { zoom: same.zoom, cx: same.cx, cy: same.cy, probe: same.probe });
+      this.read(view);
+    }
+    this.zoomed();
+  }
+
   zoomed() {
     const most = Math.max(1, ...this.views.map((v) => v.zoom));
     this.zoomText.textContent = `${Math.round(most * 100)} %`;
@@ -684,16 +740,14 @@ class App {
 
   build() {
     const { payload, root } = this;
+    const { embedded } = this.options;
     root.replaceChildren();
-    root.classList.add("whylook");
+    root.classList.add(embedded ? "viewer" : "whylook");
     this.statement = el("p", { class: "statement", role: "status" });
+    if (!embedded) {
+      root.append(el("header", { class: "top" }, el("div", {}, el("h1", {}, isolate(payload.title))), this.themeButton()));
+    }
     root.append(
-      el(
-        "header",
-        { class: "top" },
-        el("div", {}, el("h1", {}, isolate(payload.title))),
-        this.themeButton(),
-      ),
       this.toolbar(),
       this.statement,
       el(
@@ -707,12 +761,12 @@ class App {
         ),
       ),
     );
-    const main = el("main");
+    const main = el(embedded ? "div" : "main");
     for (const section of payload.sections) main.append(this.section(section));
     root.append(main);
     const methods = this.methodsList();
     if (methods) root.append(methods);
-    root.append(
+    if (!embedded) root.append(
       el("footer", { class: "foot" }, payload.note ? el("p", {}, payload.note) : null, `Made by whylook ${payload.version}. Everything on this page is in this file; it loads nothing.`),
     );
     this.statement.textContent = this.scaleSentence();
@@ -742,13 +796,13 @@ class App {
 
   toolbar() {
     const { payload } = this;
-    const opacity = el("output", { class: "number" }, "75 %");
+    const opacity = el("output", { class: "number" }, `${this.state.opacity} %`);
     const slider = el("input", {
       type: "range",
       min: "0",
       max: "100",
       step: "1",
-      value: "75",
+      value: String(this.state.opacity),
       "aria-label": "Opacity of the maps",
       oninput: () => {
         opacity.textContent = `${slider.value} %`;
@@ -769,12 +823,12 @@ class App {
           { onchange: (event) => this.set({ colors: event.target.value }) },
           Object.keys(this.tables)
             .filter((name) => name !== payload.diverging)
-            .map((name) => el("option", { value: name }, name)),
+            .map((name) => el("option", { value: name, selected: name === this.state.colors }, name)),
         ),
       ),
-      segmented("Scale", "scale", [["map", "Per map"], ["method", "Shared"]], "map", (scale) => this.set({ scale })),
-      segmented("Cells", "grid", [["smooth", "Smooth"], ["cells", "True grid"]], "smooth", (grid) => this.set({ grid })),
-      segmented("Picture", "picture", [["gray", "Gray"], ["color", "Color"]], "gray", (kind) => this.set({ gray: kind === "gray" })),
+      segmented("Scale", "scale", [["map", "Per map"], ["method", "Shared"]], this.state.scale, (scale) => this.set({ scale })),
+      segmented("Cells", "grid", [["smooth", "Smooth"], ["cells", "True grid"]], this.state.grid, (grid) => this.set({ grid })),
+      segmented("Picture", "picture", [["gray", "Gray"], ["color", "Color"]], this.state.gray ? "gray" : "color", (kind) => this.set({ gray: kind === "gray" })),
     );
     const expand = el(
       "button",
@@ -827,47 +881,21 @@ class App {
       }
       node.append(this.explanation(explanation, picture, views.get(key), section.title ? "h3" : "h2"));
     }
-    if (section.narrative) node.append(this.narrative(section.narrative, section.title ? "h3" : "h2"));
+    if (section.narrative) node.append(narrative(section.narrative, section.title ? "h3" : "h2"));
+    for (const { facts, picture } of section.explanations) {
+      if (facts?.length) node.append(this.facts(facts, section.explanations.length > 1 ? this.payload.pictures[picture].name : ""));
+    }
     return node;
   }
 
-  // Sentences; behind each, the numbers of the facts that it rests on, which are listed below and told on hover.
-  narrative({ by, paragraphs, dropped, not_assessable, notes, facts }, headingTag) {
-    this.narratives = (this.narratives ?? 0) + 1;
-    const ids = Object.keys(facts);
-    const anchor = (id) => `fact-${this.narratives}-${ids.indexOf(id) + 1}`;
-    const mark = (id) => {
-      const number = ids.indexOf(id) + 1;
-      return el("a", { class: "fact", href: `#${anchor(id)}`, title: facts[id], "aria-label": `Fact ${number}`, onclick: () => (list.open = true) }, number);
-    };
-    const sentence = (claim) => [
-      el("span", { class: `claim ${claim.kind}`, title: claim.kind === "interpretation" ? "An interpretation, not a measurement" : null }, claim.text),
-      el("sup", {}, claim.fact_ids.map(mark)),
-      " ",
-    ];
-    const list = el(
-      "details",
-      { class: "facts" },
-      el("summary", {}, `The ${ids.length} facts behind these sentences`),
-      el("ol", {}, ids.map((id) => el("li", { id: anchor(id), dir: "auto" }, facts[id]))),
-    );
-    const below = headingTag === "h2" ? "h3" : "h4";
-    const headed = (title, open, rows) => rows.length > 0 && el("details", { class: "dropped", open }, el("summary", {}, title), el("ul", {}, rows));
-    return el(
-      "div",
-      { class: "narrative" },
-      el(headingTag, {}, "In words"),
-      el("p", { class: "by" }, `Told by ${by}; every sentence was checked against the facts. Interpretations are in italics.`),
-      paragraphs.map(({ heading, claims }) => [el(below, {}, isolate(heading)), el("p", { class: "prose", dir: "auto" }, claims.map(sentence))]),
-      notes.map((note) => el("p", { class: "by", dir: "auto" }, note)),
-      headed(
-        `Dropped: ${dropped.length} that did not pass the check`,
-        true,
-        dropped.map((claim) => el("li", { dir: "auto" }, el("s", {}, claim.text), " ", el("span", { class: "why" }, claim.reason))),
-      ),
-      headed("Not assessable, in the narrator's own words (not checked)", false, not_assessable.map((text) => el("li", { dir: "auto" }, text))),
-      list,
-    );
+  // Everything that was measured, folded; the rows are made when it is first opened.
+  facts(rows, picture) {
+    const box = el("details", { class: "all-facts" }, el("summary", {}, `All ${rows.length} facts measured`, picture && [" of ", isolate(picture)]));
+    box.addEventListener("toggle", () => {
+      if (!box.open || box.childElementCount > 1) return;
+      box.append(this.table({ columns: ["id", "fact", "value", "by chance", "cells or pairs"], rows, note: "The same as in facts.json." }));
+    });
+    return box;
   }
 
   table({ columns, rows, note }) {
@@ -915,7 +943,8 @@ class App {
     view.lines.push(line);
     const known = [...explanation.models.map((m) => m.name)];
     const strays = explanation.failures.filter((f) => !known.includes(f.model));
-    const node = el("article", { class: "explanation" });
+    const ways = new Set(explanation.maps.map((m) => m.method)).size;
+    const node = el("article", { class: ways === 1 ? "explanation one-method" : "explanation" });
     node.style.setProperty("--aspect", String(view.aspect));
     node.append(
       el(
@@ -1046,6 +1075,7 @@ class App {
       el("div", { class: "frame" }, pane.canvas, map.reason && el("p", { class: "reason", dir: "auto" }, map.reason)),
       legend,
       el("p", { class: "read" }, pane.readout),
+      this.options.beside?.(map),
       map.warning && el("p", { class: "warning", dir: "auto" }, el("strong", {}, "Warning: "), map.warning),
       el(
         "details",
@@ -1121,16 +1151,30 @@ class App {
 /**
  * Show a payload in an element.
  *
- * Returns `{ loaded, destroy }`: a promise for when the pictures are decoded, and a function that takes the viewer away.
+ * `options`: `embedded`, for a page that has a heading, a theme and a `.whylook` around it already; `beside(map)`,
+ * which may return an element to stand under a map (`map.of` counts the explanations of the payload); `state`, what to
+ * start from.
+ *
+ * Returns `{ loaded, update, destroy }`: a promise for when the pictures are decoded; a function that shows another
+ * payload and keeps zoom, probe and settings; and one that takes the viewer away.
  */
-export function mount(element, payload) {
-  const app = new App(element, payload);
+export function mount(element, payload, options = {}) {
+  let app = new App(element, payload, options);
   return {
-    loaded: app.loaded,
+    get loaded() {
+      return app.loaded;
+    },
+    async update(next) {
+      await Promise.all(next.pictures.map(decodePicture));
+      const before = app;
+      before.stop();
+      app = new App(element, next, { ...options, state: before.state });
+      app.takeOver(before);
+    },
     destroy() {
       app.stop();
       element.replaceChildren();
-      element.classList.remove("whylook");
+      element.classList.remove("whylook", "viewer");
     },
   };
 }

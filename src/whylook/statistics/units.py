@@ -26,7 +26,9 @@ class Units(NamedTuple):
 
 
 def units(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None = None) -> Units:
-    """Sum `values` [n] within groups; without groups every value is a unit. Missing values (NaN) are left out.
+    """Sum `values` [n] within groups; without groups every value is a unit.
+
+    Missing values (NaN) are left out; a value whose group is missing (None or NaN) stands for itself.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def units(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None = None)
     there = ~np.isnan(numbers)
     if groups is None:
         return Units(numbers[there], np.ones(int(there.sum())))
-    labels = np.asarray([str(g) for g in groups])
+    labels = np.asarray([f"alone {i}" if g is None or g != g else f"group {g}" for i, g in enumerate(groups)])
     if labels.shape != numbers.shape:
         raise UsageError(f"There are {labels.size} groups for {numbers.size} values; give one per value.")
     _, index = np.unique(labels[there], return_inverse=True)

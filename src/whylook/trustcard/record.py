@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from whylook.report.bundle import make_folder, write_text
+from whylook.report.bundle import write_text, writing
 from whylook.report.manifest import manifest, to_json
 from whylook.report.words import plain
 from whylook.trustcard import verdicts
@@ -23,7 +23,7 @@ def record(card: TrustCard) -> dict[str, Any]:
         "versions": about["versions"],
         "image": {k: v for k, v in about["images"][0].items() if k != "figure"},
         "model": about["models"][0],
-        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key", "trust")},
+        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key", "trust", "glance")},
         **summary(card),
         "thresholds": {"made": verdicts.frozen()["made"], "rates": verdicts.frozen()["rates"]},
     }
@@ -92,7 +92,7 @@ def save(card: TrustCard, folder: Path) -> Path:
     """
     from whylook.trustcard.page import page
 
-    make_folder(folder, RESULT)
-    write_text(folder / PAGE, page(card))
-    write_text(folder / RESULT, to_json(record(card)))
+    with writing(folder, RESULT):
+        write_text(folder / PAGE, page(card))
+        write_text(folder / RESULT, to_json(record(card)))
     return folder

@@ -75,13 +75,14 @@ def place(scores: Scores) -> Statistic:
 
 STATISTICS: Mapping[str, Callable[[Scores], Statistic]] = {
     "dependence": dependence,
+    "reliance": partial(plain, "reliance"),
     "learned": partial(plain, "full-randomization"),
     "stability": partial(plain, "flip-consistency"),
     "agreement": partial(plain, "rank-correlation"),
     "place": place,
 }
 LOW = ("learned",)  # supported from the threshold down, the others from it up
-DECIDE = ("dependence", "learned")
+DECIDE = ("dependence", "reliance", "learned")
 
 
 def judged(name: str, statistic: Statistic, limits: Mapping[str, float]) -> tuple[Verdict, str]:

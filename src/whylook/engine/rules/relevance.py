@@ -152,7 +152,7 @@ class Relevance(Rules):
             return NotImplemented
         rest = {k: v for k, v in kwargs.items() if k != "input"}
         value: Callable[[], Tensor] = lambda: func(z.detach(), *args[1:], **rest)  # noqa: E731
-        layer = getattr(z.grad_fn, "layer", None)
+        layer = _layer_before(z)
         if layer is not None and layer.x._version == layer.version and (layer.kind != "linear" or z.ndim == 2):
             # The two are one linear layer: its rule sees the weights that really meet the input.
             return self._layer(layer.scaled(scale, shift), value)
@@ -390,6 +390,23 @@ def _first(x: Tensor) -> bool:
         seen.add(node)
         waiting.extend(parent for parent, _ in node.next_functions)
     return True
+
+
+def _layer_before(z: Tensor) -> Affine | None:
+    """The layer whose output `z` is, also where a fully connected one's rows [n, …, d] were put below each other."""
+    layer: Affine | None = getattr(z.grad_fn, "layer", None)
+    if layer is not None or z.ndim != 2 or z.grad_fn is None or operation(z.grad_fn) not in _ROWS:
+        return layer
+    layer = getattr(z.grad_fn.next_functions[0][0], "layer", None)
+    if layer is None or layer.kind != "linear" or layer.weight.shape[0] != z.shape[1]:
+        return None
+    if layer.x._version != layer.version:  # overwritten since
+        return None
+    rows = layer.x.flatten(0, -2)
+    return Affine(layer.function, rows, layer.weight, layer.bias, layer.kind, rows._version)
+
+
+_ROWS = words("View UnsafeView ReshapeAlias")
 
 
 def _is_gate(t: Tensor) -> bool:

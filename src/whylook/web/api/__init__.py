@@ -1,0 +1,1 @@
+"""What the server answers: one module per part, each with a `router`."""
