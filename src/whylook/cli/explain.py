@@ -356,6 +356,8 @@ def show(explanation: Explanation) -> None:
     if believed := trust_table([explanation]):
         verdicts = [tuple(str(cell) for cell in row) for row in believed.rows]
         table(f"{explanation.image.name}: can the maps be believed?", believed.columns, verdicts)
+        if not explanation.cards:
+            out(believed.note or "")
 
 
 def told(problems: Sequence[Problem]) -> list[tuple[str, str]]:

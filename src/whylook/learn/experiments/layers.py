@@ -101,8 +101,8 @@ def rules(image: Image, model: Model, composite: str) -> Outcome:
         saying(simple, model.name),
         "LRP-0 and input × gradient are the same map, to rounding."
         if apart < _SAME
-        else f"LRP-0 and input × gradient differ by up to {share(apart)} of the larger one's peak: this network has more than sums "
-        "and plain rectifiers (clipped or smooth activations, gates), and LRP passes them otherwise than the gradient does.",
+        else f"LRP-0 and input × gradient differ by up to {share(apart)} of the larger one's peak: this network has "
+        "more than sums and plain rectifiers (clipped or smooth activations, gates), and LRP passes them otherwise.",
     ]
     arrived = sums[dict(COMPOSITES)[composite]]
     if logit:

@@ -77,9 +77,9 @@ def compare(house: TheHouse, asked: ComparisonAsked) -> dict[str, Any]:
         if house.catalogue.entry(name).source != "phantom":
             raise UsageError(f"{name} does not know the drawn films; compare it over a folder: whylook compare FOLDER.")
     methods = list(dict.fromkeys(METHODS[name].name for name in asked.methods))
+    data = f"phantom-data:{asked.data}"
     request = {
-        "names": [f"phantom-data:{asked.data}"], "data": f"phantom-data:{asked.data}", "models": names, "methods": methods,
-        "limit": asked.pictures, "seed": asked.seed,
+        "names": [data], "data": data, "models": names, "methods": methods, "limit": asked.pictures, "seed": asked.seed,
     }  # fmt: skip
     return answer(house, house.queue.submit(kept.KIND, request))
 

@@ -69,7 +69,7 @@ function row(job, about, act, { api, navigate }) {
     el(
       "span",
       { class: "actions" },
-      over && job.state !== "done" && el("button", { type: "button", onclick: () => act(async () => navigate(`/explanations/${(await api.post(`/api/jobs/${job.id}/again`)).id}`)), "aria-label": `Run ${called} again` }, "Again"),
+      over && job.state !== "done" && el("button", { type: "button", onclick: () => act(async () => navigate(`${where.slice(0, -job.id.length)}${(await api.post(`/api/jobs/${job.id}/again`)).id}`)), "aria-label": `Run ${called} again` }, "Again"),
       el("button", { type: "button", onclick: () => act(() => api.remove(`/api/jobs/${job.id}`)), "aria-label": `${over ? "Remove" : "Cancel"} ${called}` }, over ? "Remove" : "Cancel"),
     ),
   );
