@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Sentences as a language model might write them, about the table of `test_narration.known`: 60 false and 60 true.
 
 Written by a maintainer who had read the verifier, before it was run on them; not by a language model.
@@ -15,8 +16,16 @@ O, I = "observation", "interpretation"  # noqa: E741
 FALSE: list[tuple[str, str, str]] = [
     # left and right, up and down
     (f"In the {CR}, the middle right holds 19.7 % of the mass.", "a2.middle-left a2.middle-right", O),
-    (f"In the {CR}, the middle right holds more of the mass than the middle left.", "a2.middle-left a2.middle-right", O),
-    (f"In the {SR}, the lower center holds 22.5 % of the mass and the upper center 3.9 %.", "a3.upper-center a3.lower-center", O),
+    (
+        f"In the {CR}, the middle right holds more of the mass than the middle left.",
+        "a2.middle-left a2.middle-right",
+        O,
+    ),
+    (
+        f"In the {SR}, the lower center holds 22.5 % of the mass and the upper center 3.9 %.",
+        "a3.upper-center a3.lower-center",
+        O,
+    ),
     (f"The {CR} lies to the right of the center.", "a2.peak", O),
     (f"In the {SR}, the upper right holds 10.9 % of the mass.", "a3.middle-right a3.upper-right", O),
     (f"The {GR} peaks in the upper center, at x 46, y 30.", "a1.peak a1.upper-center", O),
@@ -45,10 +54,26 @@ FALSE: list[tuple[str, str, str]] = [
     (f"{R} gives “lynx, catamount” the second largest probability.", "m1.p4", O),
     (f"{R} was shown less of the picture than {V}, and it was shown 62.1 %.", "m1.shown m2.shown", O),
     (f"{R} gives {T} 29.8 % in probability; {V} peaks in the center with it.", "m1.p1 a4.peak", O),
-    (f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 48.2 % and 72.5 % of the mass.", "a1.center a2.center", O),
-    (f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 72.5 % of the mass.", "a1.center a2.center", O),
-    (f"In the made-up-gradient maps of {R} and {V}, the upper center holds the largest share of the mass.", "a1.upper-center a4.upper-center a1.center", O),
-    (f"In the {SV}, the largest share of the mass lies in the center, and in the {SR} in the upper center.", "a5.center a3.upper-center", O),
+    (
+        f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 48.2 % and 72.5 % of the mass.",
+        "a1.center a2.center",
+        O,
+    ),
+    (
+        f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 72.5 % of the mass.",
+        "a1.center a2.center",
+        O,
+    ),
+    (
+        f"In the made-up-gradient maps of {R} and {V}, the upper center holds the largest share of the mass.",
+        "a1.upper-center a4.upper-center a1.center",
+        O,
+    ),
+    (
+        f"In the {SV}, the largest share of the mass lies in the center, and in the {SR} in the upper center.",
+        "a5.center a3.upper-center",
+        O,
+    ),
     # agreement
     (f"The made-up-gradient and made-up-cam maps of {R} agree.", "g1", O),
     (f"The maps of {R} and {V} agree for all methods.", "g3 g5", O),
@@ -110,12 +135,28 @@ TRUE: list[tuple[str, str, str]] = [
     (f"The center holds the largest share of the mass in the {GR}, 72.5 %.", "a1.center", O),
     (f"The center contains more of the mass of the {GR} than its share of the area.", "a1.center", O),
     (f"In the {GR}, the center holds 72.5 % of the mass, compared with 21.8 % of the area.", "a1.center", O),
-    (f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 72.5 % and 48.2 % of the mass.", "a1.center a2.center", O),
+    (
+        f"In the made-up-gradient and made-up-cam maps of {R}, the center holds 72.5 % and 48.2 % of the mass.",
+        "a1.center a2.center",
+        O,
+    ),
     (f"The center holds 72.5 % of the mass in the {GR} and 64.8 % in the {GV}.", "a1.center a4.center", O),
-    (f"In the made-up-gradient maps, the center holds 72.5 % of the mass for {R} and 64.8 % for {V}.", "a1.center a4.center", O),
-    (f"The largest share of the mass lies in the center in the made-up-gradient, made-up-cam and made-up-signed maps of {R}.", "a1.center a2.center a3.center", O),
+    (
+        f"In the made-up-gradient maps, the center holds 72.5 % of the mass for {R} and 64.8 % for {V}.",
+        "a1.center a4.center",
+        O,
+    ),
+    (
+        f"The largest share of the mass lies in the center in the made-up-gradient, made-up-cam and made-up-signed maps of {R}.",
+        "a1.center a2.center a3.center",
+        O,
+    ),
     (f"In the {SR}, the upper center follows with 22.5 % of the mass.", "a3.upper-center", O),
-    (f"In the {CR}, the upper center holds 20.0 % and the middle left 19.7 % of the mass.", "a2.upper-center a2.middle-left", O),
+    (
+        f"In the {CR}, the upper center holds 20.0 % and the middle left 19.7 % of the mass.",
+        "a2.upper-center a2.middle-left",
+        O,
+    ),
     (f"In the {GR}, the upper left holds only 0.4 % of the mass.", "a1.upper-left", O),
     (f"In the {GR}, the upper left holds less of the mass, 0.4 %, than its 6.6 % of the area.", "a1.upper-left", O),
     (f"In the {GR}, the share of the mass in the center, 72.5 %, is above its 21.8 % of the area.", "a1.center", O),
@@ -130,17 +171,33 @@ TRUE: list[tuple[str, str, str]] = [
     (f"The made-up-gradient and made-up-cam maps of {R} peak inside the region “lesion”.", "a1.peak2 a2.peak2", O),
     (f"The {SV} peaks outside the region “lesion”.", "a5.peak2", O),
     (f"{R} might use the region “lesion”, where the {GR} is 3.4 times as dense as over the picture.", "a1.d2", I),
-    (f"The {GR} is consistent with a model that uses the region “lesion”, with a density of 3.4 times that of the picture.", "a1.d2", I),
+    (
+        f"The {GR} is consistent with a model that uses the region “lesion”, with a density of 3.4 times that of the picture.",
+        "a1.d2",
+        I,
+    ),
     (f"{V} may look at the region “lesion”, which holds 59.0 % of the mass in the {GV}.", "a4.r2", I),
     (f"In the {SR}, 47.6 % of the sum of magnitudes counts against the class.", "a3.against", O),
     (f"The made-up-gradient maps of {R} and {V} agree.", "g3", O),
     (f"The made-up-gradient maps of {R} and {V} agree, with a rank correlation of 0.99.", "g3", O),
     (f"The made-up-signed maps of {R} and {V} partly agree (rank correlation 0.66).", "g5", O),
-    (f"Between {R} and {V}, the rank correlation is 0.99 for the made-up-gradient maps and 0.66 for the made-up-signed maps.", "g3 g5", O),
+    (
+        f"Between {R} and {V}, the rank correlation is 0.99 for the made-up-gradient maps and 0.66 for the made-up-signed maps.",
+        "g3 g5",
+        O,
+    ),
     (f"The agreement of the made-up-gradient and made-up-cam maps of {R} is not better than chance.", "g1", O),
-    (f"The rank correlation of the made-up-gradient and made-up-cam maps of {R} is 0.58, where chance is 0.83.", "g1", O),
+    (
+        f"The rank correlation of the made-up-gradient and made-up-cam maps of {R} is 0.58, where chance is 0.83.",
+        "g1",
+        O,
+    ),
     ("Of 2 pairs of maps between models, 1 agrees.", "g.models.agree", O),
     ("There are 2 models, 3 methods and 5 maps.", "n.models n.methods n.maps", O),
-    (f"There is no made-up-cam map of {V}: “This network has no spatial layer before its head; use made-up-gradient instead.”", "failure1", O),
+    (
+        f"There is no made-up-cam map of {V}: “This network has no spatial layer before its head; use made-up-gradient instead.”",
+        "failure1",
+        O,
+    ),
     (f"A warning comes with the {SR}.", "a3.warning", O),
 ]

@@ -14,7 +14,10 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What is answered to one request; `cut`: closes the connection in the middle; `wait`: seconds before; `drip`: seconds between bytes."""
+    """What is answered to one request; `cut`: closes the connection in the middle.
+
+    `wait`: seconds before; `drip`: seconds between bytes.
+    """
 
     status: int = 200
     body: Any = ""

@@ -30,7 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     """Its address and the name of its model."""
     program = os.environ.get("WHYLOOK_TRANSFORMERS")
     if not program:
-        pytest.skip("needs `transformers serve`: WHYLOOK_TRANSFORMERS names the program (pip install transformers[serving])")
+        pytest.skip(
+            "needs `transformers serve`: WHYLOOK_TRANSFORMERS names the program (pip install transformers[serving])"
+        )
     named = os.environ.get("WHYLOOK_REFEREE")
     maker = (Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "openai") / "tiny_vlm.py"
     if not maker.is_file():

@@ -84,16 +84,22 @@ def on_a_terminal(command: list[str], replies: list[bytes]) -> tuple[int, str]:
         ([b"\x04"], 5, 0, "as you chose"),
     ],
 )
-def test_a_person_at_a_terminal_decides(
-    made: Path, replies: list[bytes], code: int, sent: int, told: str
-) -> None:
+def test_a_person_at_a_terminal_decides(made: Path, replies: list[bytes], code: int, sent: int, told: str) -> None:
     with Loopback(answer) as service:
         command = ["narrate", str(made), "--llm", "openai", "--llm-url", service.url, "--llm-model", "some-model"]
         ended, shown = on_a_terminal([*command, "--llm-images", "none"], replies)
         address = service.url
     assert (ended, len(service.asked)) == (code, sent), shown
     before = shown[: shown.index(QUESTION.decode())]
-    for part in (address, "this machine", "some-model", "the one in OPENAI_API_KEY", "bytes of JSON", "in all", "never"):
+    for part in (
+        address,
+        "this machine",
+        "some-model",
+        "the one in OPENAI_API_KEY",
+        "bytes of JSON",
+        "in all",
+        "never",
+    ):
         assert part in before
     assert told in shown
     assert KEY not in shown

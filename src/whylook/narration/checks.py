@@ -14,7 +14,7 @@ from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
 from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
 from whylook.narration.numbers import numbers, unreadable
-from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Reading, is_verbatim, subject
+from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Dimension, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -226,11 +226,15 @@ def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
     for number, mention in enumerate(behind):
         gap = text[previous : mention.start]
         after = min((m.start for m in behind if m.start >= mention.end), default=len(text))
-        verb_of_its_own = _OWN_VERB.search(gap) and number > 0 or _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        verb_of_its_own = (_OWN_VERB.search(gap) and number > 0) or (
+            _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        )
         if verb_of_its_own or re.search(r"[;:]", gap):
             return
         if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
-            yield Place(mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension))
+            yield Place(
+                mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension)
+            )
         previous = mention.end
 
 
@@ -243,7 +247,8 @@ def _lists(it: Checked) -> str | None:
             return f"names “{it.claim.text[group[0].start : group[0].end].strip('“”')}” more than once in a list"
     if re.search(r"\bboth\b", text, re.IGNORECASE) and not any(len(g) == 2 for d in DIMENSIONS for g in groups[d]):
         return "says “both” without naming two"
-    listed = [d for d in ("models", "methods") if any(len(g) > 1 for g in groups[d])]
+    both: tuple[Dimension, ...] = ("models", "methods")
+    listed = [d for d in both if any(len(g) > 1 for g in groups[d])]
     pairs = {d for f in it.told if f.name == "agreement" for d in listed if len(subject(f, d)) == 2}
     if len(listed) == 2 and pairs:
         before = [text[: g[0].start] for d in pairs for g in groups[d] if len(g) > 1]

@@ -20,11 +20,11 @@ addition additional adds against agree agreement agrees amount amounts answer ar
 assigned assigns attends attention attribution attributions available average base based belong belonging belongs
 better both carries carry caution cell cells chance class class's classes combined comes common comparable compare
 comparing comparison computed concerns consistent contain containing contains contrast coordinates correlate
-correlates correlation correlations corresponding count counts cover covered covering covers dense densest density depend depends
-described describes detail detectable difference differences different differently direction disagree disagreement
+correlates correlation correlations corresponding count counts cover covered covering covers dense densest density depend
+depends described describes detail detectable difference differences different differently direction disagree disagreement
 disagrees displayed distributed distribution eight eleven elsewhere empty equal equals estimate evaluated
-evaluations even evenly everywhere evidence examined expect expected fall falling falls figure figures find finding findings finer
-first five focus focused focuses found four fraction gap general given grid have hold holding holds image images
+evaluations even evenly everywhere evidence examined expect expected fall falling falls figure figures find finding findings
+finer first five focus focused focuses found four fraction gap general given grid have hold holding holds image images
 included includes information input inside interpretation interval its kind known label labeled labels laid largest
 learned leaves level levels lie lies limit limited limits listed little local locate located location locations
 logit logits look looking looks lying made magnitude magnitudes makes map map's mapped maps margin margins marked mask mass

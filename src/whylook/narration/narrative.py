@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "whylook-narrative/1"
 SUMMARY, ANSWERS, PLACES, AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, LIMITS, OTHER = (
-    "In short", "What the models answer", "Where the maps lie", "Do the maps agree?", "Can the maps be believed?", "How the models compare",
+    "In short", "What the models answer", "Where the maps lie", "Do the maps agree?", "Can the maps be believed?",
+    "How the models compare",
     "What was measured", "Warnings, and what is missing", "What this cannot show", "Further",
 )  # fmt: skip
 _ANSWERS = ("probability", "margin", "same class", "shown", "models", "methods", "maps", "accuracy", "pictures")

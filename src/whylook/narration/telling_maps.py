@@ -20,7 +20,7 @@ _IN_SHORT = 4  # sentences of the summary on places
 
 
 def places(facts: Facts) -> Iterator[Claim]:
-    """What shows nothing, what is even, and where the largest shares of the others lie: by model, or by method if that is shorter."""
+    """What shows nothing, what is even, and where the largest shares of the others lie, by model or by method."""
     words, maps = Words(facts), by_map(facts)
     for m in maps:
         if (f := m.facts.get("empty")) is not None:
@@ -160,7 +160,11 @@ def _regions(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
         name = f"the region {plain_name(region)}"
         holding = [(m, f) for m in maps if (f := m.of("share", region)) is not None]
         for area, these in alike(holding, lambda one: one[1].chance_text):
-            held = words.each([m for m, _ in these], lambda m: _text(m.of("share", region)), "of the mass in")
+            held = words.each(
+                [m for m, _ in these],
+                lambda m, region=region: _text(m.of("share", region)),  # type: ignore[misc]
+                "of the mass in",
+            )
             text = f"{name[0].upper()}{name[1:]}, {area} of the area, holds {held}."
             yield claim(text, [f for _, f in these])
         inside = [(m, f) for m in maps if (f := m.of("peak", region)) is not None]
@@ -172,7 +176,8 @@ def _regions(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
         dense = [(m, f) for m in maps for f in m.facts.values() if f.name == "density" and f.verdict == "largest"]
         for region, found in alike(dense, lambda one: one[1].subject.region):
             own = [m for m, _ in found]
-            text = f"Among the regions given, the {words.maps(own)} {one(len(own), 'is', 'are')} densest in {plain_name(region)}."
+            are = one(len(own), "is", "are")
+            text = f"Among the regions given, the {words.maps(own)} {are} densest in {plain_name(region)}."
             yield claim(text, [f for _, f in found])
 
 

@@ -90,8 +90,8 @@ def _trust(facts: Facts, asked: Sequence[str], *, summary: bool) -> Iterator[Cla
     words = Words(facts)
     for _, maps in alike(by_map(facts), lambda m: (m.model, m.target)):
         verdicts = {m.method: tuple(f.verdict if (f := m.facts.get(k)) else "" for k in asked) for m in maps}
-        for found, these in alike(maps, lambda m: verdicts[m.method]):
-            for verdict, keys in alike(asked, lambda k: found[asked.index(k)]):
+        for found, these in alike(maps, lambda m, verdicts=verdicts: verdicts[m.method]):
+            for verdict, keys in alike(asked, lambda k, found=found: found[asked.index(k)]):
                 facts_of = [m.facts[k] for m in these for k in keys if k in m.facts]
                 if not verdict or not facts_of:
                     continue
