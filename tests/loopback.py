@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What is answered to one request; `cut`: closes the connection in the middle; `wait`: seconds before; `drip`: seconds between bytes."""
+    """What is answered to one request; `cut`: closes the connection in the middle.
+
+    `wait`: seconds before; `drip`: seconds between bytes.
+    """
 
     status: int = 200
     body: Any = ""
@@ -57,6 +61,7 @@ class Loopback:
 
     answer: Callable[[Asked], Reply]
     asked: list[Asked] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Loopback:
         outer = self
@@ -91,6 +96,9 @@ class Loopback:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # whoever does not trust us hangs up
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -100,4 +108,5 @@ class Loopback:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        start = "http://127.0.0.1" if self.tls is None else "https://localhost"
+        return f"{start}:{self._server.server_port}/v1"

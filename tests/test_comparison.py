@@ -351,6 +351,14 @@ def test_pictures_without_a_number_are_said_and_why() -> None:
     assert page._of(level, 1) == ""
 
 
+def test_models_without_a_picture_in_common_have_no_difference_and_no_mark() -> None:
+    gathered = made_up({"a": {"gradient": [1.0, None]}, "b": {"gradient": [None, 1.0]}})
+    made = Comparison(DataSet("d", (), marked="mask"), dict.fromkeys("ab"), gathered, ())
+    drawn = page._metric(made, "maps", "enrichment")
+    assert "nan" not in drawn
+    assert "– (there are no values)" in drawn
+
+
 def test_without_masks_only_the_gap_is_measured() -> None:
     made = compare("phantom-data:marker-only", PAIR[1:], "grad-cam", limit=2)
     assert made.plan.metrics == ("deletion-gap",)

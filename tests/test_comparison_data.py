@@ -268,6 +268,19 @@ def test_coco_polygons_runs_and_boxes_are_one_mask(tmp_path: Path) -> None:
     assert (sample.label, data.items[0].group) == ("cat", "12")
 
 
+def test_pictures_that_exif_turns(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 3  # half a turn, which no size betrays
+    Pillow.new("L", (6, 4), 90).save(tmp_path / "a.png", exif=exif)
+    file = coco(tmp_path / "all.json", [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 1]}])
+    assert read(open_data(file))[1] == {"a.png": "turned by EXIF"}
+    drawn = np.zeros((4, 6), np.uint8)
+    drawn[0, :2] = 255
+    for suffix in ("png", "tif"):
+        Pillow.fromarray(drawn).save(tmp_path / f"mask.{suffix}", exif=exif)
+        assert (mask_file(tmp_path / f"mask.{suffix}") == (drawn[::-1, ::-1] > 0)).all()
+
+
 def test_coco_with_several_categories_asks_which(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     boxes = [{"image_id": 1, "category_id": c, "bbox": [c, 0, 1, 1]} for c in (1, 2)]

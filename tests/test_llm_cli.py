@@ -311,7 +311,7 @@ FAULTS = {
     "server-error": "status 500",
     "no-responses-endpoint": "",  # none: chat completions are asked
     "not-json": "a web page",
-    "hang": "gave no answer within 0.3 s",
+    "hang": "gave no answer within 0.5 s",
     "refusal": "declined to answer",
     "incomplete": "was cut off",
     "ignores-schema": "answered twice with something that holds no claims",
@@ -323,32 +323,44 @@ def test_every_fault_of_the_referee_is_here(referee: ModuleType) -> None:
     assert set(FAULTS) == set(referee.FAULTS)
 
 
+ONCE = ("unauthorized", "not-json", "refusal", "incomplete", "hang")
+
+
+@pytest.mark.parametrize("through", ["narrate", "explain"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_ends_in_a_sentence_and_nothing_is_lost(
-    made: Path, kept: Path, capsys: pytest.CaptureFixture[str], referee: ModuleType, fault: str
+    made: Path, kept: Path, capsys: pytest.CaptureFixture[str], referee: ModuleType, fault: str, through: str
 ) -> None:
-    timeout = "0.3" if fault == "hang" else "30"
+    timeout = "0.5" if fault == "hang" else "30"
+    what = [str(kept.parent / f"{NAME}.jpg"), *MADE, "-o", str(made)] if through == "explain" else [str(made)]
     with referee.Referee(answer=ANSWER, fault=fault, hang_seconds=1.0) as service:
-        more = service_at(service.url, "--yes", "--llm-timeout", timeout)
-        code = run(["narrate", str(made), *more], debug=True)
+        code = run([through, *what, *service_at(service.url, "--yes", "--llm-timeout", timeout)], debug=True)
     assert service.rejections == []
-    assert len(service.requests) == (1 if fault in ("unauthorized", "not-json", "refusal", "incomplete") else 2)
+    assert len(service.requests) == (1 if fault in ONCE else 2)
     assert all(r.body["store"] is False and r.body["stream"] is False for r in service.requests)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err
-    for name in FILES - {"narrative.json", "narrative.md"}:
+    assert {p.name for p in made.iterdir()} == FILES
+    for name in ("figure.png", "facts.json"):
         assert (made / name).read_bytes() == (kept / name).read_bytes()
-    told = written(made)
+    with np.load(made / "maps.npz") as now, np.load(kept / "maps.npz") as before:
+        assert {k: v.tobytes() for k, v in now.items()} == {k: v.tobytes() for k, v in before.items()}
+    result = json.loads((made / "result.json").read_text("utf-8"))
+    assert result["narrative"] == "narrative.json"
+    told, report = written(made), (made / "report.html").read_text("utf-8")
     if fault == "no-responses-endpoint":
         assert code == 0
         assert [r.path for r in service.requests] == ["/v1/responses", "/v1/chat/completions"]
         assert [c["text"] for c in told["claims"]] == [HELD["text"]]
+        assert "proves cancer" in report  # dropped, and shown as such
     else:
         assert code == 5
         assert FAULTS[fault] in printed.err
         assert told["narrator"] == "template"
         assert len(told["claims"]) > 5
         assert any(FAULTS[fault] in note for note in told["notes"])
+        assert FAULTS[fault] in report
+        assert told["claims"][0]["text"] in report
     no_key(made, printed.out, printed.err)
 
 
@@ -356,7 +368,7 @@ def test_every_fault_ends_in_a_sentence_and_nothing_is_lost(
 def test_every_fault_of_a_question(
     made: Path, capsys: pytest.CaptureFixture[str], referee: ModuleType, fault: str | None
 ) -> None:
-    timeout = "0.3" if fault == "hang" else "30"
+    timeout = "0.5" if fault == "hang" else "30"
     more = ["--yes", "--ask", "How many?", "--ask", "And now?", "--llm-timeout", timeout]
     with referee.Referee(answer=ANSWER, fault=fault, hang_seconds=1.0) as service:
         code = run(["narrate", str(made), *service_at(service.url, *more)], debug=True)

@@ -142,6 +142,19 @@ def test_the_exact_map_of_a_linear_network_has_sensitivity_one_and_no_infidelity
     assert run("infidelity", net, x, -values, baseline=0.0, **cells).value == 1
 
 
+def test_the_interval_of_sensitivity_holds_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([1.0, 0.0, 0.0, 0.5, 0.5, 0.5])
+    monkeypatch.setattr("whylook.metrics.faithfulness.pearson", lambda a, b: next(found))
+    net, x, values = additive()
+    with perturbing(net, x) as board:
+        case = Case(values, perturbed=Perturbed(board, 1))
+        uneven, even = (measure("sensitivity-n", case, baseline=0.0) for _ in range(2))
+    assert uneven.interval[0] < uneven.value < uneven.interval[1]
+    z = math.atanh(0.5)
+    half = 1.959964 / math.sqrt(3 * 29)
+    assert even.interval == pytest.approx((math.tanh(z - half), math.tanh(z + half)))
+
+
 def test_sensitivity_and_infidelity_of_maps_that_know_nothing() -> None:
     net, x, _ = additive(4)
     rng = np.random.default_rng(0)

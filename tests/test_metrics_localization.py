@@ -209,6 +209,17 @@ def test_padding_is_not_covered() -> None:
     assert region.lost == 0
 
 
+def test_the_largest_enrichment_is_reached_at_the_grid_of_the_map() -> None:
+    mask = np.zeros((16, 16), bool)
+    mask[1:3, 1:4] = True  # a part of one cell of four by four, and none of it whole
+    region = Region.of(mask, plain((16, 16)))
+    best = np.zeros((4, 4))
+    best[0, 0] = 1
+    found = measure("enrichment", Case(best, region))
+    assert found.value == pytest.approx(found.facts["largest"]) == pytest.approx(16)
+    assert found.facts["largest"] < 1 / mask.mean()
+
+
 def test_rounding_touches_no_cell() -> None:
     rng = np.random.default_rng(0)
     for height, width in rng.integers(150, 250, (400, 2)).tolist():

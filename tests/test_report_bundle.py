@@ -34,7 +34,13 @@ def strict(path: Path):
 def test_a_saved_folder_holds_every_map_bit_for_bit(tmp_path):
     explanation = made_up.explanation(targets=2)
     folder = bundle.save([explanation], tmp_path / "new" / "out")
-    assert sorted(p.name for p in folder.iterdir()) == ["facts.json", "figure.png", "maps.npz", "report.html", "result.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "facts.json",
+        "figure.png",
+        "maps.npz",
+        "report.html",
+        "result.json",
+    ]
     result = strict(folder / "result.json")
     assert result["schema"] == "whylook/1"
     assert len(result["maps"]) == len(explanation.maps)

@@ -153,6 +153,9 @@ def test_what_cannot_be_asked_is_refused(explained: Explanation) -> None:
         trust(explained, "phantom:resnet", "rise")
     with pytest.raises(UsageError, match="one picture"):
         trust([picture()], "phantom:resnet")
+    for several in ({"method": ["lrp", "gradient"]}, {"target": [0, 1]}, {"model": ["phantom:resnet", "phantom:vgg"]}):
+        with pytest.raises(UsageError, match="of one map; several"):
+            trust(picture(), **{"model": "phantom:resnet", **several})
     with pytest.raises(UsageError, match="mask has shape"):
         trust(explained, "phantom:resnet", "lrp", mask=np.ones((3, 3), bool))
     with pytest.raises(Unsupported):
@@ -170,6 +173,22 @@ def test_a_mask_that_the_model_was_not_shown_leaves_the_rest_standing() -> None:
     assert card.lost == pytest.approx(1)
     assert any("cut away" in w for w in card.warnings)
     assert card.question("dependence").verdict != "not assessable"
+
+
+def test_a_black_box_has_no_copy_with_random_weights() -> None:
+    from whylook.engine.blackbox import BlackBox
+    from whylook.metrics import Case
+    from whylook.perturbed import Perturbed, perturbing
+    from whylook.remake import Remake
+    from whylook.trustcard.reliance import falls_of_copies, reliance
+
+    model = load_model("phantom:resnet")
+    x, network = model.preprocess.apply(picture())[None], BlackBox(lambda inputs: model.network(inputs))
+    with perturbing(network, x) as board:
+        remake = Remake(lambda network, x, target: x[0, 0].numpy(), network, x, 0, 4)
+        case = Case(x[0, 0].numpy(), perturbed=Perturbed(board, 0), remake=remake)
+        assert falls_of_copies(case) == []
+        assert "no copy" in str(reliance(case, []).reason)
 
 
 def test_warnings_name_another_answer_and_low_probability(shortcut: TrustCard) -> None:

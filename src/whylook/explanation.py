@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from whylook.image import Image
     from whylook.models.model import Model
     from whylook.trustcard.card import TrustCard
+    from whylook.trustcard.glance import Glance
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,13 @@ class Explanation:
 
     def __iter__(self) -> Iterator[Map]:
         return iter(self.maps)
+
+    @cached_property
+    def glances(self) -> tuple[Glance, ...]:
+        """What can be said of the maps' worth, in their order, without running a model; no verdicts (see `cards`)."""
+        from whylook.trustcard.glance import glances
+
+        return glances(self)
 
     def map(self, model: str, method: str, target: int | str | None = None) -> Map:
         """Return the map of `model` by `method` (of class `target`, where there are several).

@@ -34,11 +34,13 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         If it cannot be read.
     """
     from PIL import Image as Reader
+    from PIL import ImageOps
 
     try:
         with Reader.open(path, formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
             indexed = picture.mode in ("P", "PA")
             read = picture.convert("RGBA") if indexed and not _starts_black(picture) else picture
+            read = ImageOps.exif_transpose(read)  # as pictures are
             values, bands = np.asarray(read), read.getbands()
     except Exception as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)

@@ -188,12 +188,10 @@ def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
 def _(toy: Toy, x: Tensor, target: int) -> np.ndarray:
     with torch.no_grad():
         activation = toy.features(x.clone()).clone()
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        hessian = torch.autograd.functional.hessian(lambda a: logit(toy, toy.head(a.clone()), target), activation)
-    size = activation.numel()
     way = torch.zeros_like(activation)
     toy.grid(way).copy_(toy.grid(activation))  # a class token is not on the grid, and stays as it is
-    along = (hessian.reshape(size, size) @ way.flatten()).reshape(activation.shape)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        _, along = torch.autograd.functional.hvp(lambda a: logit(toy, toy.head(a.clone()), target), activation, way)
     A, G = layer(toy, x, target)
     weights = (G - toy.grid(along)[0].numpy() / 2).mean((1, 2))
     return np.maximum(np.einsum("c,chw->hw", weights, A), 0)

@@ -27,7 +27,7 @@ def _(toy: Toy, x: Tensor, target: int, window: int = 2, stride: int = 1, baseli
     return out
 
 
-@replicates("feature-ablation", cells=3)
+@replicates("feature-ablation", cells=2)
 def _(toy: Toy, x: Tensor, target: int, cells: int = 7) -> np.ndarray:
     side = x.shape[-1]
     number = [[i * cells // side * cells + j * cells // side for j in range(side)] for i in range(side)]

@@ -123,7 +123,9 @@ def test_a_job_that_is_over_is_removed_with_its_files(client: TestClient, tmp_pa
 
 def test_a_picture_goes_with_the_last_job_of_it(client: TestClient, tmp_path: Path) -> None:
     ref = client.post("/api/pictures", files={"file": client.get("/api/samples/disc/picture").content}).json()["ref"]
-    first, second = (finished(client, asked(client, **{**QUICK, "picture": ref})) for _ in range(2))
+    first = finished(client, asked(client, **{**QUICK, "picture": ref}))
+    second = finished(client, asked(client, **{**QUICK, "picture": first["id"]}))  # by the job that is of it
+    assert second["request"]["pictures"] == [ref]
     files = tmp_path / "data" / "pictures"
     client.delete(first["links"]["self"])
     assert [f"upload:{f.name}" for f in files.iterdir()] == [ref]
@@ -141,7 +143,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
 
 def test_a_job_is_stopped_at_its_time_limit(serve: Callable[..., TestClient], tmp_path: Path) -> None:
     client = serve(data=tmp_path / "data", limits=Limits(seconds=0.5))
-    client.get("/api/models/phantom:vgg/labels")  # loaded before the time runs
+    house_of(client).models.load("phantom:vgg")  # before the time runs
     job = finished(client, asked(client, **SLOW))
     assert job["state"] == "failed"
     assert job["error"].startswith("It was stopped after 0.5 seconds")
@@ -296,6 +298,8 @@ def test_a_configured_model_is_named_and_explained(serve: Callable[..., TestClie
         'labels = ["a", "b", "c"]\nmean = [0.5]\nstd = [0.5]\ninput_size = [64, 64]\n'
     )
     client = serve(data=tmp_path / "data", models=(str(own), "onnx:missing.onnx"))
+    assert [x["label"] for x in client.get("/api/models/my own/labels").json()] == ["a", "b", "c"]
+    refused(client.get("/api/models/missing/labels"), 422, "model")
     rows = {m["name"]: m for m in client.get("/api/models").json()}
     assert (rows["my own"]["available"], rows["my own"]["classes"], rows["my own"]["chosen"]) == (True, 3, True)
     assert rows["my own"]["input"] == [64, 64]
@@ -304,4 +308,3 @@ def test_a_configured_model_is_named_and_explained(serve: Callable[..., TestClie
     assert str(tmp_path) not in json.dumps(rows["my own"])
     job = finished(client, asked(client, picture="sample:disc", methods="gradient"))
     assert (job["state"], job["request"]["models"]) == ("done", ["my own"])
-    assert [x["label"] for x in client.get("/api/models/my own/labels").json()] == ["a", "b", "c"]

@@ -61,8 +61,11 @@ def test_killed_in_the_middle_of_a_job_and_started_again(tmp_path: Path) -> None
         assert finished(client, waiting)["state"] == "done"  # what waited is not lost
         again = client.post(states[cut["id"]]["links"]["again"]).json()
         assert again["request"] == states[cut["id"]]["request"]
-        assert client.delete(again["links"]["self"]).status_code == 202
-        server.send_signal(signal.SIGTERM)
+        with client.stream("GET", again["links"]["events"]) as stream:  # a page is looking on
+            lines = stream.iter_lines()
+            assert next(lines) == "event: job"
+            server.send_signal(signal.SIGTERM)
+            assert "Traceback" not in "".join(lines)
         assert server.wait(20) in (0, -signal.SIGTERM)
         assert server.stderr is not None
         assert "Traceback" not in server.stderr.read()

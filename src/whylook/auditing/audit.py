@@ -23,7 +23,7 @@ from whylook.explainer import class_index, load_models
 from whylook.image import Image, load_image
 from whylook.models.model import Model
 from whylook.parameters import check_seed
-from whylook.statistics import Comparison, compare
+from whylook.statistics import Comparison
 
 Progress = Callable[[int, int, str], None]
 RESULT = "audit.json"
@@ -39,7 +39,7 @@ class Row:
     evidence : of its answers.
     hits : [pictures], whether the first class is right, or None without labels.
     versus : its evidence (its hits, with labels) less that of the declared convention; None for the declared itself. Of
-        `Audit.variants` less that of the first of them, and not adjusted.
+        `Audit.variants` less that of the first of them, adjusted among themselves.
     """
 
     convention: Convention
@@ -65,7 +65,8 @@ class Audit:
     rows : one per convention, the declared one first.
     decision : the verdict; its indices are those of `rows`.
     remedy : how to feed it as the better convention says; None where there is none.
-    variants : the colors of the named convention, brought to size in other ways; shown, not judged.
+    variants : the colors of the named convention, brought to size in other ways.
+    sizes : what may be said of these, by the rule that conventions are judged by; None where there is no other way.
     forwards : evaluations of the network.
     seconds : of the whole.
     seed : of networks' own randomness, intervals and tests.
@@ -78,6 +79,7 @@ class Audit:
     decision: Decision
     remedy: Remedy | None
     variants: tuple[Row, ...]
+    sizes: Decision | None
     forwards: int
     seconds: float
     seed: int
@@ -140,7 +142,7 @@ def audit(
 
     With the right classes, conventions are compared by accuracy; without, by how far the class that other views of the
     picture name stands out, in units that do not grow with the input's scale. Which crop or interpolation a network was
-    trained with, a picture's answer does not tell reliably: those are shown, and not judged.
+    trained with, answers hardly ever tell: those are judged among themselves, and mostly not distinguishable.
 
     Parameters
     ----------
@@ -183,8 +185,10 @@ def audit(
     around = rows[decision.named if decision.kind == "other" else 0]
     tried = (*sizes(around.convention)[1:], *interpolations(around.convention)[1:])
     ways = [c for c in tried if _feeds(c, pictures) and _differs(c, around.convention, pictures)]
-    base = replace(around, versus=None)
-    variants = [base, *(_versus(row, base, seed) for row in run.rows(ways, "size and interpolation"))]
+    variants = [replace(around, versus=None), *run.rows(ways, "size and interpolation")]
+    judged = decide([_candidate(row) for row in variants], hits=truth is not None, seed=seed) if ways else None
+    if judged is not None:
+        variants = [replace(row, versus=c) for row, c in zip(variants, judged.comparisons, strict=True)]
     wanted = rows[decision.named].convention.preprocess
     return Audit(
         model=loaded,
@@ -194,6 +198,7 @@ def audit(
         decision=decision,
         remedy=remedy(loaded.preprocess, wanted) if decision.kind == "other" else None,
         variants=tuple(variants),
+        sizes=judged,
         forwards=run.forwards,
         seconds=perf_counter() - begun,
         seed=seed,
@@ -252,10 +257,6 @@ def _classes(model: Model, labels: Sequence[int | str] | None, pictures: int) ->
 
 def _candidate(row: Row) -> Candidate:
     return Candidate(row.convention.name, row.values, row.evidence.top, row.convention.distance)
-
-
-def _versus(row: Row, base: Row, seed: int) -> Row:
-    return replace(row, versus=compare(row.values, base.values, hits=row.hits is not None, seed=seed))
 
 
 def _feeds(convention: Convention, images: Sequence[Image]) -> bool:

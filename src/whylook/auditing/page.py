@@ -204,16 +204,17 @@ def _probabilities(audit: Audit, row: Row) -> NDArray[np.float32]:
 
 
 def _variants(audit: Audit) -> str:
-    columns = words.columns(audit, "less the first [95 % interval]", p=False)
+    columns = words.columns(audit, "less the first [95 % interval]")
     head = "".join(f'<th scope="col"{_flush(i)}>{c}</th>' for i, c in enumerate(columns))
     rows = []
     for row in audit.variants:
-        cells = words.cells(row, "as above" if row.versus is None else "", p=False)
+        cells = words.cells(row, "as above" if row.versus is None else "")
         first = f'<th scope="row">{_safe(cells[0])}</th>'
         others = "".join(f'<td class="number">{_safe(cell)}</td>' for cell in cells[1:])
         rows.append(f"<tr>{first}{others}</tr>")
     return (
-        f'<p class="prose">{_safe(words.NOT_JUDGED)}</p><div class="table scroll" tabindex="0" role="region" '
+        f'<p class="prose">{_safe(words.sizes(audit))} {_safe(words.SIZES)}</p>'
+        f'<div class="table scroll" tabindex="0" role="region" '
         f'aria-label="Size and interpolation"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 

@@ -47,6 +47,14 @@ def record(audit: Audit, problems: Sequence[tuple[str, str]] = ()) -> dict[str, 
         ],
         "conventions": [_row(row) for row in audit.rows],
         "variants": [_row(row) for row in audit.variants],
+        "sizes": None
+        if audit.sizes is None
+        else {
+            "verdict": audit.sizes.kind,
+            "words": audit.sizes.words,
+            "named": audit.variants[audit.sizes.named].convention.name,
+            "not_told_apart": list(audit.sizes.same),
+        },
         "forwards": audit.forwards,
         "seconds": audit.seconds,
         "seed": audit.seed,

@@ -14,18 +14,20 @@ EVIDENCE = (
     "the classes, once the mean answer to all pictures is taken off. Agreement: share of the changed views (mirrored, "
     "four corners) whose first class is that of the picture as it is."
 )
-NOT_JUDGED = (
-    "Shown, not judged: what a crop leaves of a picture changes the evidence, whatever the network was trained with."
+SIZES = (
+    "What a crop leaves of a picture changes the evidence whatever the network was trained with, and most networks answer "
+    "alike however pictures are brought to size. On the three networks that this was tried on, a wrong way was caught in 1 of "
+    "12 cases, and the right one never called wrong."
 )
 
 
-def columns(audit: Audit, against: str = "less declared", *, p: bool = True) -> tuple[str, ...]:
+def columns(audit: Audit, against: str = "less declared") -> tuple[str, ...]:
     """Headings of the table of conventions."""
     accuracy = () if audit.truth is None else ("accuracy",)
-    return ("convention", *accuracy, "evidence", "agreement", against, *(["Holm p"] if p else []))
+    return ("convention", *accuracy, "evidence", "agreement", against, "Holm p")
 
 
-def cells(row: Row, mark: str = "", *, p: bool = True) -> tuple[str, ...]:
+def cells(row: Row, mark: str = "") -> tuple[str, ...]:
     """One line of the table; `mark` says what the convention is."""
     accuracy = () if row.hits is None else (f"{row.hits.mean():.1%}",)
     versus = (
@@ -33,7 +35,7 @@ def cells(row: Row, mark: str = "", *, p: bool = True) -> tuple[str, ...]:
     )
     name = f"{row.convention.name} ({mark})" if mark else row.convention.name
     means = (f"{row.evidence.clear.mean():.2f}", f"{row.evidence.agreement.mean():.0%}")
-    return (name, *accuracy, *means, *(versus if p else versus[:1]))
+    return (name, *accuracy, *means, *versus)
 
 
 def mark(audit: Audit, row: Row) -> str:
@@ -58,6 +60,21 @@ def same(audit: Audit) -> str:
     if not audit.decision.same:
         return ""
     return f"These pictures do not tell it from: {'; '.join(audit.decision.same)}."
+
+
+def sizes(audit: Audit) -> str:
+    """What may be said of size and interpolation."""
+    found, around = audit.sizes, audit.variants[0].convention.name
+    if found is None:
+        return "Size and interpolation: there is no other way to bring these pictures to size."
+    if found.kind == "other":
+        told = found.words.partition(": ")[2]
+        return f"Size and interpolation: another way is better supported than that of the {around} above: {told}."
+    if found.kind == "not assessable":
+        return f"Size and interpolation: {found.words}."
+    if not found.same:
+        return "Size and interpolation: every other way is less supported."
+    return f"Size and interpolation: no other way is better supported; not distinguishable: {'; '.join(found.same)}."
 
 
 def caution(audit: Audit) -> str:

@@ -123,6 +123,6 @@ def show(found: Audit) -> None:
         out("in a model.toml:\n  " + found.remedy.toml.replace("\n", "\n  "))
     out("")
     table("Conventions, best first", words.columns(found), [words.cells(r, words.mark(found, r)) for r in found.ranked])
-    shown = [words.cells(r, "as above" if r.versus is None else "", p=False) for r in found.variants]
-    table("Size and interpolation, around the best", words.columns(found, "less the first", p=False), shown)
-    out(f"{words.EVIDENCE}\n{words.NOT_JUDGED}\n{words.cost(found)}")
+    shown = [words.cells(r, "as above" if r.versus is None else "") for r in found.variants]
+    table("Size and interpolation, around the best", words.columns(found, "less the first"), shown)
+    out(f"{words.sizes(found)}\n{words.SIZES}\n{words.EVIDENCE}\n{words.cost(found)}")

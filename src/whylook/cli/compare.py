@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from whylook.cli.explain import Problem, finish, parse_settings, read_models
-from whylook.cli.own import Flag, Many
+from whylook.cli.narrate import prose
+from whylook.cli.own import NONE, OWN, Flag, Many, OwnNetwork
 from whylook.cli.terminal import document, out, progress_bar, say, table
 from whylook.errors import UsageError
 from whylook.methods import METHODS
@@ -38,6 +39,9 @@ def compare(
     seed: int = 0,
     device: str = "auto",
     json: Annotated[bool, Flag] = False,
+    narrate: Annotated[bool, Flag] = False,
+    class_names: Annotated[Path | None, Parameter(group=OWN)] = None,
+    network: OwnNetwork = NONE,
 ) -> int:
     """Compare where models look, over a data set: compare.html, scores.csv and compare.json in a folder.
 
@@ -49,7 +53,8 @@ def compare(
         A folder of pictures (with masks in its folder `masks` and labels in labels.csv, or one folder per class), a JSON
         file in COCO's format, or phantom-data:clean, phantom-data:shortcut, ….
     model : list[str] | None
-        A model; may be repeated, and should be. `whylook models` lists names.
+        A model; may be repeated, and should be. `whylook models` lists names; a network of your own is a model.toml, or
+        one of them --arch and --checkpoint.
     method : list[str] | None
         An attribution method; may be repeated. Without it, one of each of three families.
     masks : Path | None
@@ -75,6 +80,10 @@ def compare(
         auto, cpu, cuda, cuda:1, mps.
     json : bool
         Print the content of compare.json, and nothing else, on standard output.
+    narrate : bool
+        Say in checked sentences what was measured: on the terminal, on the page, in narrative.json and narrative.md.
+    class_names : Path | None
+        Names of the classes: a text file, one per line, or a JSON list.
     """
     from whylook.report.bundle import check_folder
 
@@ -83,10 +92,11 @@ def compare(
         METHODS[wanted]  # a misspelt name is said before anything is loaded
     wished = _effects(effect or ())
     check_folder(output)
-    if not model:
+    own = network.given(class_names)
+    if not model and not own:
         raise UsageError("No model was given; name those to compare, as in -m resnet50 -m vgg16.")
     problems: list[Problem] = []
-    models = read_models(model, {}, device, problems)
+    models = read_models(model, own, device, problems)
     if not models:
         return finish(problems)
     from whylook.comparison.run import compare as run
@@ -102,12 +112,18 @@ def compare(
     if made.taken_up:
         say(f"{made.taken_up} results were there from an earlier run, and were not measured again.")
     say("Making the page; the maps of the pictures that it shows are drawn once more.")
-    folder = made.save(output)
+    from whylook.narration import narrate as tell
+
+    narrative = tell(made) if narrate else None
+    folder = made.save(output, narrative)
     if json:
         document(json_format.loads((folder / "compare.json").read_text("utf-8")))
     else:
         _show(made)
-        out(f"Written to {folder}: compare.html (open it in a browser), scores.csv, compare.json")
+        if narrative is not None:
+            prose(narrative)
+        also = "" if narrative is None else ", narrative.json, narrative.md"
+        out(f"Written to {folder}: compare.html (open it in a browser), scores.csv, compare.json{also}")
     _tell_left_out(made)
     failures = _tell_failures(made)
     return finish(problems, len(made.left_out) + failures)

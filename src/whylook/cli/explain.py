@@ -157,7 +157,9 @@ def explain(
         for narrative in narratives:
             prose(narrative)
         also = ", narrative.json, narrative.md" if narratives else ""
-        out(f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, facts.json, result.json{also}")
+        out(
+            f"Written to {folder}: report.html (open it in a browser), figure.png, maps.npz, facts.json, result.json{also}"
+        )
     failures = sum(len(e.failures) for e in explanations)
     for e in explanations:
         for failed_model, failed_method, why in e.failures:
@@ -354,6 +356,8 @@ def show(explanation: Explanation) -> None:
     if believed := trust_table([explanation]):
         verdicts = [tuple(str(cell) for cell in row) for row in believed.rows]
         table(f"{explanation.image.name}: can the maps be believed?", believed.columns, verdicts)
+        if not explanation.cards:
+            out(believed.note or "")
 
 
 def told(problems: Sequence[Problem]) -> list[tuple[str, str]]:

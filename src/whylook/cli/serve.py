@@ -154,6 +154,10 @@ def _run(settings: Settings, bound: socket.socket, made: str | None, *, browser:
             if not self.should_exit:
                 _greet(settings, address, made, browser=browser)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            house.events.close()  # streams end now, so that nothing has to wait for them
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         create_app(settings, house), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
         ws="none", timeout_graceful_shutdown=2, http="h11",

@@ -116,6 +116,9 @@ def _item(
 
         place = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), folder / name)
         picture = load_image(place)
+        if any("EXIF" in note for note in picture.notes):
+            why = f"{name}: it was turned as its EXIF data ask, and its annotations may be of either way; store it upright."
+            raise LeftOutError("turned by EXIF", why)
         size = (picture.height, picture.width)
         told = (int(image.get("height") or size[0]), int(image.get("width") or size[1]))
         if told != size:

@@ -15,14 +15,18 @@ from whylook.statistics.significance import ALPHA
 
 if TYPE_CHECKING:
     from whylook.comparison.run import Comparison
+    from whylook.narration.narrative import Narrative
 
 TITLE = "Which model looks at the right thing?"
 _FEW = 6  # pairs; the rows of more are folded away
 
 
-def page(comparison: Comparison) -> str:
-    """Return the page as one HTML document; its content security policy allows its one style sheet and data pictures."""
-    parts = [(name, title, body) for name, title, body in _parts(comparison) if body]
+def page(comparison: Comparison, narrative: Narrative | None = None) -> str:
+    """Return the page as one HTML document; its content security policy allows its one style sheet and data pictures.
+
+    What may be said comes first, then the plots of one metric and a few pictures. Everything else is folded away.
+    """
+    parts = [(name, title, body) for name, title, body in _parts(comparison, narrative) if body]
     links = "".join(f'<li><a href="#{name}">{_safe(title)}</a></li>' for name, title, _ in parts)
     sections = "".join(
         f'<section class="part" id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{_safe(title)}</h2>{body}'
@@ -37,16 +41,48 @@ def page(comparison: Comparison) -> str:
     return still_page(f"{comparison.data.name}: {TITLE}", "comparison", style, head + sections)
 
 
-def _parts(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
+def _parts(comparison: Comparison, narrative: Narrative | None) -> Iterable[tuple[str, str, str]]:
+    first, *others = comparison.plan.metrics
     yield "said", "What may be said", _list(comparison.sentences(), "statements")
     yield "accuracy", "Accuracy", _accuracy(comparison)
-    for metric in comparison.plan.metrics:
-        yield metric, METRICS[metric].title, _metric(comparison, "maps", metric)
+    yield first, METRICS[first].title, _metric(comparison, "maps", first)
     yield "shortcut", "Shortcut check", _shortcut(comparison)
     yield "pictures", "Single pictures", _pictures(comparison)
+    yield "metrics", "Other measures", "".join(_folded_metric(comparison, metric) for metric in others)
+    yield "told", "In words", "" if narrative is None else _told(narrative)
     yield "data", "Data, and what was left out", _data(comparison)
-    yield "models", "Models and methods", _models(comparison)
-    yield "print", "The fine print", _list(words.fine_print(comparison), "fine")
+    yield "models", "Models and methods", _folded("How each is fed, and what each method is", _models(comparison))
+    fine = words.fine_print(comparison)
+    yield "print", "The fine print", _folded(f"All {len(fine)} remarks", _list(fine, "fine"))
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{_safe(summary)}</summary>{body}</details>" if body else ""
+
+
+def _folded_metric(comparison: Comparison, metric: str) -> str:
+    """A metric behind its title and what may be said by it."""
+    body = _metric(comparison, "maps", metric)
+    if not body:
+        return ""
+    found = [f for f in comparison.findings if (f.kind, f.metric) == ("maps", metric)]
+    differ = sum(f.verdict.kind in ("higher", "lower") for f in found)
+    known = sum(f.verdict.kind != "not assessable" for f in found)
+    pairs = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
+    said = f"a difference in {differ} of {pairs}" if known else "not assessable"
+    title = f'<span class="measure">{_safe(METRICS[metric].title)}</span>' + (f" {said}" if found else "")
+    return f"<details><summary>{title}</summary>{body}</details>"
+
+
+def _told(narrative: Narrative) -> str:
+    """What was told, a paragraph per heading; every sentence has passed the check."""
+    parts = [
+        f'<h3>{_safe(heading)}</h3><p class="prose">{_safe(" ".join(claim.text for claim in claims))}</p>'
+        for heading, claims in narrative.paragraphs.items()
+    ]
+    by = f"Told by {narrative.by}; every sentence was checked against what was measured, which narrative.json lists."
+    notes = "".join(f'<p class="muted">{_safe(note)}</p>' for note in (by, *narrative.notes))
+    return _folded("The comparison in checked sentences", "".join(parts) + notes)
 
 
 def _intro(comparison: Comparison) -> str:
@@ -117,8 +153,8 @@ def _matrix(comparison: Comparison, found: Sequence[Finding]) -> str:
     heads = "".join(f'<th scope="col"><bdi>{_safe(_short(n, names))}</bdi></th>' for n in names)
     note = "A row's model against a column's: ▲ higher, ▼ lower, · no detectable difference, ? not assessable."
     return (
-        f'<figure class="table matrix"><div class="scroll" tabindex="0" role="region" aria-label="Models against models">'
-        f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<figure class="table matrix">'
+        f"{_scrolled('Models against models', f'<thead><tr><td></td>{heads}</tr></thead><tbody>' + ''.join(rows) + '</tbody>')}"
         f"<figcaption>{note}</figcaption></figure>"
     )
 
@@ -158,7 +194,7 @@ def _forest(comparison: Comparison, found: Sequence[Finding]) -> str:
         f"show a difference of {effect} with a power of 80 %, given the spread seen here and all comparisons made."
     )
     table = (
-        f'<figure class="table plotted"><table><thead><tr>{columns}</tr></thead>{"".join(groups)}</table>'
+        f'<figure class="table plotted">{_scrolled("Differences", f"<thead><tr>{columns}</tr></thead>" + "".join(groups))}'
         f"<figcaption>{note}</figcaption></figure>"
     )
     if len(found) <= _FEW:
@@ -177,9 +213,9 @@ def _forest_row(axis: plots.Axis, contrast: Contrast) -> str:
     missing = f' <span class="muted">(n = {d.n})</span>' if contrast.tested.missing else ""
     return (
         f'<tr><th scope="row">{_safe(named)}</th><td class="drawn">{drawn}</td>'
-        f'<td class="number" data-label="difference">{told}{missing}</td>'
-        f'<td class="number" data-label="Holm p">{words.p_value(p)}</td>'
-        f'<td class="number" data-label="units needed">{needed}</td></tr>'
+        f'<td class="number">{told}{missing}</td>'
+        f'<td class="number">{words.p_value(p)}</td>'
+        f'<td class="number">{needed}</td></tr>'
     )
 
 
@@ -206,8 +242,8 @@ def _strips(comparison: Comparison, levels: Sequence[Level]) -> str:
             drawn = plots.strip(axis, own, e.value, e.low, e.high, band=band, chance=level.chance, words=spoken)
             rows.append(
                 f'<tr><th scope="row"><bdi>{_safe(level.model)}</bdi></th><td class="drawn">{drawn}</td>'
-                f'<td class="number" data-label="mean">{mean}{_of(level, len(gathered.common))}</td>'
-                f'<td class="number" data-label="dummies">{dummies}</td></tr>'
+                f'<td class="number">{mean}{_of(level, len(gathered.common))}</td>'
+                f'<td class="number">{dummies}</td></tr>'
             )
         groups.append(f"<tbody>{''.join(rows)}</tbody>")
     heads = ("model", plots.scale(axis), "mean [95 % interval]", "dummies")
@@ -218,7 +254,8 @@ def _strips(comparison: Comparison, levels: Sequence[Level]) -> str:
         f"from the lowest to the highest mean of the four dummies, and the dashed line is the mean chance level.{many}"
     )
     return (
-        f'<figure class="table plotted strips"><table><thead><tr>{columns}</tr></thead>{"".join(groups)}</table>'
+        f'<figure class="table plotted strips">'
+        f"{_scrolled('Every picture', f'<thead><tr>{columns}</tr></thead>' + ''.join(groups))}"
         f"<figcaption>{note}</figcaption></figure>"
     )
 
@@ -244,8 +281,10 @@ def _shortcut(comparison: Comparison) -> str:
     return (
         f'<p class="prose">{_safe(lead)}</p><ul class="statements">{said}</ul>'
         f"<h3>{_safe(words.title('suspicious', 'mass', where))}, less its area share</h3>{_forest(comparison, found)}"
-        f"<h3>{_safe(words.title('suspicious', 'enrichment', where))}, between models</h3>"
-        f"{_metric(comparison, 'suspicious', 'enrichment')}"
+        + _folded(
+            f"{words.title('suspicious', 'enrichment', where)}, between models",
+            _metric(comparison, "suspicious", "enrichment"),
+        )
     )
 
 
@@ -261,7 +300,10 @@ def _pictures(comparison: Comparison) -> str:
         f"{METRICS[pictures.measure(comparison)].title.lower()}. Every map has colors of its own: equal colors are not "
         f"equal values; where maps are signed, red speaks for the class and blue against it. {' '.join(marks)}"
     )
-    return f'<p class="prose">{_safe(lead)}</p>' + "".join(pictures.shown(comparison, c) for c in examples)
+    shown = {kind: [pictures.shown(comparison, c) for c in examples if c.kind == kind] for kind in pictures.KINDS}
+    open_, more = ([part for parts in shown.values() for part in parts[some]] for some in (slice(1), slice(1, None)))
+    folded = _folded(f"{len(more)} more", "".join(more)) if more else ""
+    return f'<p class="prose">{_safe(lead)}</p>{"".join(open_)}{folded}'
 
 
 def _data(comparison: Comparison) -> str:
@@ -282,7 +324,10 @@ def _data(comparison: Comparison) -> str:
     )
     named = "".join(f"<li>{_safe(out.why)}</li>" for out in left)
     folded = f'<details><summary>All {len(left)} that were left out</summary><ul class="fine">{named}</ul></details>'
-    return notes + _table(("", "number"), cells, "Pictures", "") + (folded if left else "")
+    table = _table(("", "number"), cells, "Pictures", "")
+    return _folded(
+        f"{len(gathered.pictures):,} pictures used, {len(left):,} left out", notes + table + (folded if left else "")
+    )
 
 
 def _models(comparison: Comparison) -> str:
@@ -314,9 +359,16 @@ def _models(comparison: Comparison) -> str:
 def _table(heads: Sequence[str], rows: Iterable[str], label: str, kind: str = " plotted") -> str:
     columns = "".join(f'<th scope="col"{_kind_of(h)}>{h}</th>' if h else "<td></td>" for h in heads)
     return (
-        f'<figure class="table{kind}"><table aria-label="{_safe(label)}"><thead><tr>{columns}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></figure>"
+        f'<figure class="table{kind}">'
+        f"{_scrolled(label, f'<thead><tr>{columns}</tr></thead><tbody>' + ''.join(rows) + '</tbody>')}</figure>"
     )
+
+
+def _scrolled(label: str, inside: str) -> str:
+    """A table in a box of its own, which scrolls where the page is narrower."""
+    about = _safe(label)
+    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{about}">'
+    return f'{box}<table aria-label="{about}">{inside}</table></div>'
 
 
 def _kind_of(head: str) -> str:

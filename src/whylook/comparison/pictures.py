@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 _LONG_SIDE = 220  # pixels of a tile
 _FEW_MODELS = 4
+KINDS = ("best", "worst", "differ")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A picture to be shown, and why."""
+    """A picture to be shown, and why: in words, and the first of `KINDS` that it is."""
 
     picture: Seen
     why: str
+    kind: str
 
 
 def chosen(comparison: Comparison) -> list[Choice]:
@@ -44,11 +46,14 @@ def chosen(comparison: Comparison) -> list[Choice]:
     whole = np.array([_mean(column) for column in by_model.T])
     count = 2 if len(gathered.models) <= _FEW_MODELS else 1
     picked: dict[int, str] = {}
+    kinds: dict[int, str] = {}
     order = [int(i) for i in np.argsort(-whole, kind="stable") if np.isfinite(whole[i])]
     for i in order[:count]:
         picked.setdefault(i, f"Among the best: {title} {number(whole[i])} on average over models and methods.")
+        kinds.setdefault(i, "best")
     for i in order[::-1][:count]:
         picked.setdefault(i, f"Among the worst: {title} {number(whole[i])} on average over models and methods.")
+        kinds.setdefault(i, "worst")
     if len(gathered.models) > 1:
         spread = np.array([np.ptp(c) if np.isfinite(c).all() else -1.0 for c in by_model.T])
         for i in [int(i) for i in np.argsort(-spread, kind="stable") if spread[i] > 0][:count]:
@@ -56,7 +61,8 @@ def chosen(comparison: Comparison) -> list[Choice]:
             values = number(by_model[:, i].max()), number(by_model[:, i].min())
             why = f"Where models differ most: {title} {values[0]} for {high}, {values[1]} for {low}, averaged over methods."
             picked[i] = f"{picked[i]} {why}" if i in picked else why
-    return [Choice(gathered.common[i], why) for i, why in picked.items()]
+            kinds.setdefault(i, "differ")
+    return [Choice(gathered.common[i], why, kinds[i]) for i, why in picked.items()]
 
 
 def measure(comparison: Comparison) -> str:
@@ -86,13 +92,13 @@ def shown(comparison: Comparison, choice: Choice) -> str:
     head = (
         f'<h3><bdi>{html.escape(choice.picture.name)}</bdi>, {label}</h3><p class="prose">{html.escape(choice.why)}</p>'
     )
-    tiles = [f'<div class="maps-row">{plain}<div>{head}</div></div>']
+    rows = []
     for name, model in comparison.models.items():
         said = choice.picture.answers[name]
         try:
             explanation = mapped(model, sample, choice.picture.targets[name], comparison.plan)
         except Unsupported as why:
-            tiles.append(_row(name, said, f'<p class="failed">{html.escape(str(why))}</p>'))
+            rows.append(_row(name, said, f'<p class="failed">{html.escape(str(why))}</p>'))
             continue
         metric = measure(comparison)
         cells = []
@@ -102,8 +108,8 @@ def shown(comparison: Comparison, choice: Choice) -> str:
             words = describe(the_map, facts(the_map.method).title)
             cells.append(_tile(overlay(the_map, pixels), lines, words, caption))
         cells += [f'<p class="failed">{facts(m).title}: {html.escape(why)}</p>' for _, m, why in explanation.failures]
-        tiles.append(_row(name, said, "".join(cells)))
-    return f'<article class="example">{"".join(tiles)}</article>'
+        rows.append(_row(name, said, "".join(cells)))
+    return f'<article class="example">{head}<div class="beside">{plain}<div>{"".join(rows)}</div></div></article>'
 
 
 def _row(name: str, said: object, tiles: str) -> str:

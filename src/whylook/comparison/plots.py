@@ -67,7 +67,7 @@ def forest(axis: Axis, value: float, low: float | None, high: float | None, *, p
     Parameters
     ----------
     axis : shared by all rows that are to be compared.
-    value, low, high : the difference and its interval's ends.
+    value, low, high : the difference, NaN where there is none, and its interval's ends.
     passed : whether its adjusted p is below .05: the mark is filled.
     words : the same, for those who cannot see it.
     """
@@ -76,7 +76,8 @@ def forest(axis: Axis, value: float, low: float | None, high: float | None, *, p
     if low is not None and high is not None:
         parts.append(f'<line class="interval" x1="{axis.at(low)}" x2="{axis.at(high)}" y1="12" y2="12"/>')
         parts += [f'<line class="interval" x1="{axis.at(v)}" x2="{axis.at(v)}" y1="8" y2="16"/>' for v in (low, high)]
-    parts.append(f'<circle class="{"passed" if passed else "open"}" cx="{axis.at(value)}" cy="12" r="4.5"/>')
+    if math.isfinite(value):
+        parts.append(f'<circle class="{"passed" if passed else "open"}" cx="{axis.at(value)}" cy="12" r="4.5"/>')
     return _svg(parts, 24, words)
 
 

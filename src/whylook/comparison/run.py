@@ -30,6 +30,7 @@ from whylook.statistics import Estimate
 
 if TYPE_CHECKING:
     from whylook.models.model import Model
+    from whylook.narration.narrative import Narrative
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +103,20 @@ class Comparison:
 
         return document(self)
 
-    def html(self) -> str:
-        """The self-contained page."""
+    def html(self, narrative: Narrative | None = None) -> str:
+        """The self-contained page, with what was told of the comparison where it was (`whylook.narrate`)."""
         from whylook.comparison.page import page
 
-        return page(self)
+        return page(self, narrative)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `compare.html`, `scores.csv` and, last and atomically, `compare.json`; return the folder."""
+    def save(self, folder: str | Path, narrative: Narrative | None = None) -> Path:
+        """Write `compare.html`, `scores.csv` and, last and atomically, `compare.json`; return the folder.
+
+        A narrative is on the page, and in `narrative.json` and `narrative.md`.
+        """
         from whylook.comparison.tables import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder), narrative)
 
 
 def compare(

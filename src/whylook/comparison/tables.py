@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whylook.comparison.contrasts import Contrast, Level
-from whylook.report.bundle import write_text, writing
+from whylook.report.bundle import save_narratives, write_text, writing
 from whylook.report.manifest import to_json, versions
 from whylook.report.words import plain
 
 if TYPE_CHECKING:
     from whylook.comparison.run import Comparison
+    from whylook.narration.narrative import Narrative
     from whylook.statistics import Estimate
 
 SCHEMA = "whylook-compare/1"
@@ -169,10 +170,12 @@ def to_csv(comparison: Comparison) -> str:
     return stream.getvalue()
 
 
-def save(comparison: Comparison, folder: Path) -> Path:
+def save(comparison: Comparison, folder: Path, narrative: Narrative | None = None) -> Path:
     """Write everything, compare.json last: a folder that has one is whole."""
     with writing(folder, RESULT):
         write_text(folder / SCORES, to_csv(comparison))
-        write_text(folder / PAGE, comparison.html())
+        write_text(folder / PAGE, comparison.html(narrative))
+        if narrative is not None:
+            save_narratives([narrative], folder)
         write_text(folder / RESULT, to_json(document(comparison)))
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -99,7 +100,8 @@ def rate(estimate: Estimate) -> str:
 def interval(estimate: Estimate) -> str:
     """A number with its interval: `1.2 [0.4, 2.1]`."""
     if estimate.low is None or estimate.high is None:
-        return f"{number(estimate.value)} ({estimate.reason})"
+        value = number(estimate.value) if math.isfinite(estimate.value) else "–"
+        return f"{value} ({estimate.reason})"
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
@@ -155,7 +157,7 @@ def compared(comparison: Comparison) -> str:
     """On what maps are compared."""
     pictures = comparison.gathered.common
     units = len({p.unit for p in pictures})
-    grouped = f" of {units} groups" if units < len(pictures) else ""
+    grouped = f" of {units} {'group' if units == 1 else 'groups'}" if units < len(pictures) else ""
     count = len(comparison.models)
     all_of = {1: "the model gets", 2: "both models get"}.get(count, f"all {count} models get")
     return f"Maps are compared on the {len(pictures)} pictures{grouped} that {all_of} right."

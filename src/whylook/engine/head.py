@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from whylook.engine.graph import graph
 from whylook.engine.layers import Layer
 from whylook.engine.outputs import first_tensor, with_first
 from whylook.engine.probe import Inputs
@@ -129,17 +130,13 @@ class Head:
             scores = self.score(self._run(leaf.clone()), self.targets, self._one_logit)
             for score in scores[0]:
                 slope = self._slope(score, leaf, create_graph=True)
-                along = (slope * way).sum()
-                try:
-                    found.append(self._slope(along, leaf))
-                except (NotImplementedError, RuntimeError) as error:
-                    if "derivative" not in str(error) and "twice" not in str(error):
-                        raise
-                    reason = str(error).partition("\n")[0].rstrip(".")
+                # Where something can be differentiated only once, PyTorch ends the graph, and may not say so.
+                if any(name in node.name() for node in graph(slope) for name in ("Error", "NotImplemented")):
                     raise Unsupported(
-                        f"PyTorch has no second derivative of what lies behind layer {self._layer.name!r}: {reason}. "
-                        "Use grad-cam or hirescam."
-                    ) from error
+                        f"PyTorch has no second derivative of what lies behind layer {self._layer.name!r}: something there "
+                        "can be differentiated only once. Use grad-cam or hirescam."
+                    )
+                found.append(self._slope((slope * way).sum(), leaf))
         self.backwards += 2 * len(found)
         return torch.stack(found)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+
+from whylook.engine.graph import graph
 
 
 def mended(output: Tensor) -> Tensor:
@@ -17,14 +17,7 @@ def mended(output: Tensor) -> Tensor:
     """
     if not output.requires_grad or output.device.type != "cpu":
         return output
-    waiting: list[Any] = [output.grad_fn]
-    seen: set[Any] = {None}
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        waiting.extend(parent for parent, _ in node.next_functions)
+    for node in graph(output):
         if node.name().startswith("NativeBatchNorm"):
             node.register_prehook(_laid_out)
     return output

@@ -37,6 +37,7 @@ EVEN = 0.1
 _TRUST = {
     "": "trust verdict",
     "dependence": "answer dependence",
+    "reliance": "picture dependence",
     "learned": "training dependence",
     "stability": "mirror stability",
     "agreement": "cross-method agreement",

@@ -198,13 +198,14 @@ def sensitivity_n(
 
     Returns
     -------
-    Score; the interval by Fisher's transformation of each correlation.
+    Score; the interval by Fisher's transformation of each correlation, averaged like them.
     """
     sums, falls = _subsets(values, perturbed, baseline, score, cells, shares, samples)
     found = [pearson(s, f) for s, f in zip(sums, falls, strict=True)]
-    z = float(np.mean(np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))))
+    z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
     half = 1.959964 / math.sqrt(len(found) * (samples - 3))
-    return Score(float(np.mean(found)), interval=(math.tanh(z - half), math.tanh(z + half)), n=sums.size)
+    low, high = (float(np.tanh(z + side).mean()) for side in (-half, half))
+    return Score(float(np.mean(found)), interval=(low, high), n=sums.size)
 
 
 @metric(

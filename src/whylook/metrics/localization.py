@@ -52,7 +52,8 @@ def mass(values: Floats, coverage: Floats) -> Score:
     paper="none",
     formula="mass / area share of the mask",
     cost=_FREE,
-    limits="Its largest value is 1 / area share: small masks can reach more than large ones. " + _MAY,
+    limits="Its largest value is 1 / area share, less where the mask fills no cell of the map: small masks can reach more "
+    "than large ones, and fine maps more than coarse ones. " + _MAY,
 )
 def enrichment(values: Floats, coverage: Floats) -> Score:
     """How much denser the map's evidence is in the mask than over the whole picture.
@@ -60,16 +61,17 @@ def enrichment(values: Floats, coverage: Floats) -> Score:
     Returns
     -------
     Score from 0; 1 for a map that is the same everywhere, 1 / area share for one that is nothing outside of the mask.
-    The facts hold the `area` share and the `largest` value that there can be, and, as `low` and `high`, the middle
-    95 % of what the same mask holds at other places of the picture; `z` is the distance from their mean in their
-    standard deviations.
+    The facts hold the `area` share and the `largest` value that there can be at the map's grid (all of it in the cell that
+    the mask fills most), and, as `low` and `high`, the middle 95 % of what the same mask holds at other places of the
+    picture; `z` is the distance from their mean in their standard deviations.
     """
     share = float(coverage.mean())
     inside = mass(values, coverage).value
     assert inside is not None
     evidence = positive(values)
     moved = shifted(evidence / evidence.sum(), coverage)
-    facts = {"area": share, "largest": 1 / share, "low": moved.low / share, "high": moved.high / share, "z": moved.z}
+    largest = float(coverage.max()) / share
+    facts = {"area": share, "largest": largest, "low": moved.low / share, "high": moved.high / share, "z": moved.z}
     return Score(inside / share, chance=1.0, facts=facts)
 
 

@@ -270,30 +270,30 @@ def fill(build: Callable[[], nn.Module], state: Mapping[str, Tensor], shell: nn.
     import torch
 
     network = shell if shell is not None else outline(build)
-    own = network.state_dict()
+    own = network.state_dict(keep_vars=True)
     cast = {k: v.to(own[k].dtype, copy=True, memory_format=torch.contiguous_format) for k, v in state.items()}
     if own.keys() <= cast.keys():
         network.load_state_dict(cast, assign=True)
-        if not any(_left_on_meta(m) for m in network.modules()):
+        if not _left_on_meta(network):
             return network.eval()
     network = build()  # it keeps tensors that are not in its state dict
     network.load_state_dict(cast, strict=False)  # the names were checked; counters of batches may lack
     return network.eval()
 
 
-def _left_on_meta(module: nn.Module) -> bool:
+def _left_on_meta(network: nn.Module) -> bool:
+    """Whether a tensor of a module, or one in a list or mapping that a module keeps, has no memory yet."""
     import torch
 
-    def inside(value: Any) -> Iterator[Tensor]:
+    def inside(value: Any) -> bool:
         if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            for v in value:
-                yield from inside(v)
-        elif isinstance(value, dict):
-            yield from inside(list(value.values()))
+            return value.is_meta
+        if isinstance(value, dict):
+            return any(map(inside, value.values()))
+        return isinstance(value, list | tuple) and any(map(inside, value))
 
-    return any(t.is_meta for t in inside(vars(module)))
+    apart = vars(torch.nn.Module()).keys() - {"_parameters", "_buffers"}  # modules, which are all visited, and hooks
+    return any(inside(value) for m in network.modules() for name, value in vars(m).items() if name not in apart)
 
 
 def current_fingerprint(network: nn.Module) -> str:

@@ -20,14 +20,17 @@ _BEFORE = re.compile(
     re.I,
 )
 _AFTER = re.compile(
-    r"^\s*(?:of the (?:picture's |shown )?area|of the area shown|by chance|by area alone|by area|for an even spread)", re.I
+    r"^\s*(?:of the (?:picture's |shown )?area|of the area shown|by chance|by area alone|by area|for an even spread)",
+    re.I,
 )
 _INTERVAL_LABEL = re.compile(r"95\s*%\s*(?:confidence )?interval", re.I)
 _COUNTED = re.compile(r"^\s*(?:cells|pictures|images|pairs)\b", re.I)
 _BREAKS = re.compile(
     r"[^\w\s%'’\-\x00]|\b(?:and|but|while|than|as|where|which|or|from|against|to|whose|among)\b", re.IGNORECASE
 )
-_LEADS_ON = re.compile(r"\b(?:in|inside|outside|of|for|by|within|between)\s+(?:the\s+)?(?:regions?\s+)?$", re.IGNORECASE)
+_LEADS_ON = re.compile(
+    r"\b(?:in|inside|outside|of|for|by|within|between)\s+(?:the\s+)?(?:regions?\s+)?$", re.IGNORECASE
+)
 _NAMES: tuple[Dimension, ...] = (*DIMENSIONS, NAME)
 
 
@@ -97,7 +100,9 @@ def _places(text: str, found: Sequence[Number]) -> list[Place]:
         else:
             lists.append([n])
     return [
-        Place(those[0].start, those[-1].end, found[0].start, i, len(those)) for those in lists for i in range(len(those))
+        Place(those[0].start, those[-1].end, found[0].start, i, len(those))
+        for those in lists
+        for i in range(len(those))
     ]
 
 

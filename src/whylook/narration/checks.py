@@ -14,7 +14,7 @@ from whylook.narration.claims import KINDS, Claim
 from whylook.narration.comparisons import compared
 from whylook.narration.lexicon import ALLOWED_DENIALS, BANNED, HEDGE, LEXICON, MECHANISM, SIGNIFICANT, SPATIAL, WORD
 from whylook.narration.numbers import numbers, unreadable
-from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Reading, is_verbatim, subject
+from whylook.narration.reading import COUNTED, DIMENSIONS, FINDING, NAME, Dimension, Reading, is_verbatim, subject
 
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
@@ -28,7 +28,7 @@ _VERDICTS = (
     (r"different classes", "same class", ("different",)),
     (r"inside", "peak", ("inside",)),
     (r"outside", "peak", ("outside",)),
-    (r"highest|largest|strongest|greatest|densest|top", "", ("largest",)),
+    (r"(?<!second )(?:highest|largest|strongest|greatest)|densest|top", "", ("largest",)),
     (r"lowest|smallest|weakest|least", "", ("smallest",)),
     (r"most probable|most likely|first", "probability", ("largest",)),
     (r"predict(?:s|ed|ing)?|label(?:s|ed)|says?|said|saying", "probability", ("largest",)),
@@ -47,10 +47,13 @@ _VERDICT = tuple((re.compile(rf"\b(?:{p})\b", re.IGNORECASE), kind, allowed) for
 
 _PRONOUN = re.compile(r"\b(?:it|its|itself|they|their|them|themselves|these|those|this|latter|former)\b", re.IGNORECASE)
 _OWN_VERB = re.compile(
-    r"[;:]|\b(?:is|are|was|were|has|have|had|holds?|gives?|lies?|puts?|says?|contains?|peaks?|shows?|reach(?:es)?|covers?|"
+    r"\b(?:is|are|was|were|has|have|had|holds?|gives?|lies?|puts?|says?|contains?|peaks?|shows?|reach(?:es)?|covers?|"
     r"answers?|receives?|carr(?:y|ies)|assigns?)\b",
     re.IGNORECASE,
 )
+
+_ANEW = re.compile(r",|\b(?:and|but|while)\b", re.IGNORECASE)
+_TOP = re.compile(r"\btop(?= (?:class|answer|prediction)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +159,10 @@ def _forbidden(it: Checked) -> str | None:
 
 def _vocabulary(it: Checked) -> str | None:
     known = {w.lower() for f in it.facts for w in WORD.findall(f.name)} | {"significant", "significantly"}
-    if places := sorted(it.reading.words & SPATIAL):
+    words = it.reading.words - ({"top"} if _TOP.search(it.reading.masked) else set())
+    if places := sorted(words & SPATIAL):
         return f"names a place (“{places[0]}”) that is not a region of its facts"
-    strange = sorted(it.reading.words - LEXICON - known)
+    strange = sorted(words - LEXICON - known)
     if strange:
         return f"says “{strange[0]}”, a word that its facts do not give"
     odd = re.search(r"[^\s\w.,;:()’'\-–—−%/+=<>≤≥~≈±×·*^⁻⁰¹²³⁴⁵⁶⁷⁸⁹\x00“”?!]", it.reading.masked)
@@ -217,14 +221,21 @@ def _reach(reading: Reading, word: re.Match[str]) -> Iterator[Place]:
     """
     text = reading.masked
     yield at(*word.span())
-    for mention in reading.mentions:
-        if mention.start < word.end():
-            continue
-        if _OWN_VERB.search(text, word.end(), mention.start):
+    behind = [m for m in reading.mentions if m.start >= word.end()]
+    previous = word.end()
+    for number, mention in enumerate(behind):
+        gap = text[previous : mention.start]
+        after = min((m.start for m in behind if m.start >= mention.end), default=len(text))
+        verb_of_its_own = (_OWN_VERB.search(gap) and number > 0) or (
+            _ANEW.search(gap) and _OWN_VERB.search(text, mention.end, after)
+        )
+        if verb_of_its_own or re.search(r"[;:]", gap):
             return
-        after = min((m.start for m in reading.mentions if m.start >= mention.end), default=len(text))
         if not any(p.search(text, mention.end, after) for p, _, _ in _VERDICT):
-            yield Place(mention.start, mention.end, word.start())
+            yield Place(
+                mention.start, mention.end, min(m.start for m in reading.mentions if m.dimension == mention.dimension)
+            )
+        previous = mention.end
 
 
 def _lists(it: Checked) -> str | None:
@@ -236,7 +247,8 @@ def _lists(it: Checked) -> str | None:
             return f"names “{it.claim.text[group[0].start : group[0].end].strip('“”')}” more than once in a list"
     if re.search(r"\bboth\b", text, re.IGNORECASE) and not any(len(g) == 2 for d in DIMENSIONS for g in groups[d]):
         return "says “both” without naming two"
-    listed = [d for d in ("models", "methods") if any(len(g) > 1 for g in groups[d])]
+    both: tuple[Dimension, ...] = ("models", "methods")
+    listed = [d for d in both if any(len(g) > 1 for g in groups[d])]
     pairs = {d for f in it.told if f.name == "agreement" for d in listed if len(subject(f, d)) == 2}
     if len(listed) == 2 and pairs:
         before = [text[: g[0].start] for d in pairs for g in groups[d] if len(g) > 1]

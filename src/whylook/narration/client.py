@@ -187,7 +187,7 @@ def _pause(error: Any) -> float | None:
     status = getattr(error, "status_code", None)
     if status is None:  # no reply at all
         return None if "CERTIFICATE" in str(error.__cause__).upper() else PAUSE
-    if status not in (408, 429) and status < 500 or out_of_credit(error):
+    if (status not in (408, 429) and status < 500) or out_of_credit(error):
         return None
     asked = asked_to_wait(error.response.headers)
     return PAUSE if asked is None else asked

@@ -14,7 +14,6 @@ def told(error: Exception, settings: Settings) -> ServiceError:
     """Return an error of the SDK as one of ours."""
     import openai
 
-    where = settings.url
     if isinstance(error, openai.APITimeoutError):
         return too_late(settings)
     if isinstance(error, openai.APIConnectionError):
@@ -87,7 +86,9 @@ def _status(error: Any, settings: Settings) -> str:
 
 def _later(error: Any, otherwise: str) -> str:
     asked = asked_to_wait(error.response.headers)
-    return otherwise if asked is None or asked < 1 else f"it asks to be left alone for {asked:.0f} s: try again after that"
+    return (
+        otherwise if asked is None or asked < 1 else f"it asks to be left alone for {asked:.0f} s: try again after that"
+    )
 
 
 def _said(error: Any, settings: Settings) -> str:

@@ -20,14 +20,14 @@ addition additional adds against agree agreement agrees amount amounts answer ar
 assigned assigns attends attention attribution attributions available average base based belong belonging belongs
 better both carries carry caution cell cells chance class class's classes combined comes common comparable compare
 comparing comparison computed concerns consistent contain containing contains contrast coordinates correlate
-correlates correlation correlations corresponding count counts cover covered covering covers dense densest density depend depends
-described describes detail detectable difference differences different differently direction disagree disagreement
+correlates correlation correlations corresponding count counts cover covered covering covers dense densest density depend
+depends described describes detail detectable difference differences different differently direction disagree disagreement
 disagrees displayed distributed distribution eight eleven elsewhere empty equal equals estimate evaluated
-evaluations even evenly everywhere evidence examined expect expected fall falling falls figure figures find finding findings finer
-first five focus focused focuses found four fraction gap general given grid have hold holding holds image images
+evaluations even evenly everywhere evidence examined expect expected fall falling falls figure figures find finding findings
+finer first five focus focused focuses found four fraction gap general given grid have hold holding holds image images
 included includes information input inside interpretation interval its kind known label labeled labels laid largest
 learned leaves level levels lie lies limit limited limits listed little local locate located location locations
-logit logits look looking looks lying made magnitude magnitudes makes map map's mapped maps margin marked mask mass
+logit logits look looking looks lying made magnitude magnitudes makes map map's mapped maps margin margins marked mask mass
 mean meaning measure measured measurement measurements measures method method's methods missing model model's models
 move network networks next nine no not note notes number numbers observation observed obtained occupied occupies
 occupy open order original outside overall padding pair pairs part partly parts passes peak peaked peaks percent
@@ -39,7 +39,7 @@ reported reports residual resolution respond rest result results row rows runner
 score scored scores second section see seen sees separate separately separates seven share shared shares show
 showing shown shows sign signed single sits six size small smooth spatial spread spreads stand standing stands
 stated states step steps suggest suggesting suggests sum summary sums supported table taking target ten test tested
-text third three times total touches toward twelve uneven unevenly unit units unsigned use used uses using value
+text third three times top total touches toward twelve uneven unevenly unit units unsigned use used uses using value
 values view visible warning warnings weight would x y zero
 """
 _BANNED: tuple[tuple[str, str], ...] = (

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
 
 SCHEMA = "whylook-narrative/1"
-SUMMARY, ANSWERS, AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, LIMITS, OTHER = (
-    "In short", "What the models answer", "Do the maps agree?", "Can the maps be believed?", "How the models compare",
+SUMMARY, ANSWERS, PLACES, AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, LIMITS, OTHER = (
+    "In short", "What the models answer", "Where the maps lie", "Do the maps agree?", "Can the maps be believed?",
+    "How the models compare",
     "What was measured", "Warnings, and what is missing", "What this cannot show", "Further",
 )  # fmt: skip
 _ANSWERS = ("probability", "margin", "same class", "shown", "models", "methods", "maps", "accuracy", "pictures")
@@ -42,7 +43,7 @@ class Narrative:
     @property
     def paragraphs(self) -> Mapping[str, tuple[Claim, ...]]:
         """What is shown, by heading, in reading order; a claim's first fact decides where it stands."""
-        rows: dict[str, list[Claim]] = {SUMMARY: [], ANSWERS: []}
+        rows: dict[str, list[Claim]] = {SUMMARY: [], ANSWERS: [], PLACES: []}
         for model in self.facts.models:
             rows[self._of(model)] = []
         rows |= {h: [] for h in (AGREEMENT, BELIEVED, COMPARED, LEVELS, MISSING, OTHER, LIMITS)}
@@ -66,10 +67,13 @@ class Narrative:
             return BELIEVED
         if fact.n is not None and not self.facts.named("maps"):  # over a data set
             return LEVELS
-        return self._of(fact.subject.models[0]) if len(fact.subject.models) == 1 else OTHER
+        models = {m for i in claim.fact_ids for m in self.facts[i].subject.models}
+        if not models:
+            return OTHER
+        return self._of(models.pop()) if len(models) == 1 else PLACES
 
     def _of(self, model: str) -> str:
-        return f"Where the maps of {plain_name(model)} lie" if len(self.facts.models) > 1 else "Where the maps lie"
+        return f"Where the maps of {plain_name(model)} lie" if len(self.facts.models) > 1 else PLACES
 
     def as_dict(self) -> dict[str, Any]:
         """One picture of `narrative.json`: strict JSON, without the name of the picture."""

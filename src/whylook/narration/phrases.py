@@ -17,7 +17,8 @@ from whylook.narration.reading import plain_name, quoted
 if TYPE_CHECKING:
     from whylook.facts.fact import Fact, Facts
 
-T, K = TypeVar("T"), TypeVar("K")
+T = TypeVar("T")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)

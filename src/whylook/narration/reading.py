@@ -22,7 +22,7 @@ NAME: Dimension = "name"
 
 # How each kind of fact is said; one that is not here is said by its name. Longer matches win over shorter ones.
 TERMS = {
-    "probability": r"probabilit(?:y|ies)|says?|second",
+    "probability": r"probabilit(?:y|ies)|most probable|most likely|says?|second",
     "margin": r"margins?",
     "shown": r"shown",
     "share": r"mass",

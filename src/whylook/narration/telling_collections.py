@@ -43,9 +43,9 @@ def findings(facts: Facts) -> Iterator[Claim]:
 def levels(facts: Facts) -> Iterator[Claim]:
     """Means of metrics with intervals and chance levels, the models of a method beside each other."""
     words = Words(facts)
-    means = [] if facts.named("maps") else [
-        f for f in facts if f.subject.methods and f.subject.models and f.n is not None
-    ]
+    means = (
+        [] if facts.named("maps") else [f for f in facts if f.subject.methods and f.subject.models and f.n is not None]
+    )
     for (name, method, chance), these in alike(means, lambda f: (f.name, f.subject.methods[0], f.chance_text)):
         known = [f for f in these if f.value is not None]
         maps = f"The mean {name} of the {words.title(method)} maps"

@@ -20,7 +20,7 @@ _IN_SHORT = 4  # sentences of the summary on places
 
 
 def places(facts: Facts) -> Iterator[Claim]:
-    """What shows nothing, what is even, and where the largest shares of the others lie: by model, or by method if that is shorter."""
+    """What shows nothing, what is even, and where the largest shares of the others lie, by model or by method."""
     words, maps = Words(facts), by_map(facts)
     for m in maps:
         if (f := m.facts.get("empty")) is not None:
@@ -71,7 +71,9 @@ def may_read(facts: Facts) -> Iterator[Claim]:
         for region, found in alike(dense, lambda d: d[0]):
             own = [m for _, _, m in found]
             name = f"{words.titles(own)} {one(len(own), 'map is', 'maps are')}"
-            target = words.tail(own).removeprefix(f" of {plain_name(model)}") if len(facts.models) > 1 else words.tail(own)
+            target = (
+                words.tail(own).removeprefix(f" of {plain_name(model)}") if len(facts.models) > 1 else words.tail(own)
+            )
             times = texts([f for _, f, _ in found])
             yield claim(
                 f"{plain_name(model)} may read the region {plain_name(region)}{target}: the {name} {times} as dense there as "
@@ -101,7 +103,9 @@ def _peaks(words: Words, maps: Sequence[Told], in_short: set[str]) -> Iterator[C
     for m in maps:
         if m.largest is not None and not m.even and m.largest.id not in in_short:
             how = f"{m.largest.text}, on {m.largest.chance_text} of the area"
-            text = f"In the {words.maps([m])}, the {m.largest.subject.region} holds the largest share of the mass ({how})."
+            text = (
+                f"In the {words.maps([m])}, the {m.largest.subject.region} holds the largest share of the mass ({how})."
+            )
             yield claim(text, [m.largest])
     peaked = [m for m in maps if not m.even and _peak(m) is not None]
     parts, first = [], True
@@ -123,7 +127,9 @@ def _further(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
     """Regions that hold more than their area beside the one with the most."""
     parts, cited = [], []
     for m in maps:
-        more = [] if m.even else [f for f in m.thirds if f.verdict == "more" and (f.value or 0) >= _MORE * (f.chance or 1)]
+        more = (
+            [] if m.even else [f for f in m.thirds if f.verdict == "more" and (f.value or 0) >= _MORE * (f.chance or 1)]
+        )
         if more[:_FURTHER]:
             cited += more[:_FURTHER]
             held = listed(f"the {f.subject.region} ({f.text})" for f in more[:_FURTHER])
@@ -154,7 +160,11 @@ def _regions(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
         name = f"the region {plain_name(region)}"
         holding = [(m, f) for m in maps if (f := m.of("share", region)) is not None]
         for area, these in alike(holding, lambda one: one[1].chance_text):
-            held = words.each([m for m, _ in these], lambda m: _text(m.of("share", region)), "of the mass in")
+            held = words.each(
+                [m for m, _ in these],
+                lambda m, region=region: _text(m.of("share", region)),  # type: ignore[misc]
+                "of the mass in",
+            )
             text = f"{name[0].upper()}{name[1:]}, {area} of the area, holds {held}."
             yield claim(text, [f for _, f in these])
         inside = [(m, f) for m in maps if (f := m.of("peak", region)) is not None]
@@ -166,7 +176,8 @@ def _regions(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
         dense = [(m, f) for m in maps for f in m.facts.values() if f.name == "density" and f.verdict == "largest"]
         for region, found in alike(dense, lambda one: one[1].subject.region):
             own = [m for m, _ in found]
-            text = f"Among the regions given, the {words.maps(own)} {one(len(own), 'is', 'are')} densest in {plain_name(region)}."
+            are = one(len(own), "is", "are")
+            text = f"Among the regions given, the {words.maps(own)} {are} densest in {plain_name(region)}."
             yield claim(text, [f for _, f in found])
 
 
@@ -182,7 +193,9 @@ def _numbers(words: Words, maps: Sequence[Told]) -> Iterator[Claim]:
 
     if against := having("against"):
         parts = words.each(against, lambda m: m.facts["against"].text, "of the sum of magnitudes in")
-        yield claim(f"Against the class {one(len(against), 'counts', 'count')} {parts}.", [m.facts["against"] for m in against])
+        yield claim(
+            f"Against the class {one(len(against), 'counts', 'count')} {parts}.", [m.facts["against"] for m in against]
+        )
     if padded := having("padding"):
         parts = words.each(padded, lambda m: m.facts["padding"].text)
         text = f"On the padding beside the picture {one(len(padded), 'lies', 'lie')} {parts}."

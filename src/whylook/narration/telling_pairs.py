@@ -23,7 +23,9 @@ def agreement_in_short(facts: Facts) -> Iterator[Claim]:
         sentences = list(_by_verdict(facts, these, pairs, numbers=False))
         agree = next((f for f in facts.named(counted) if f.verdict == "agree"), None)
         if agree is not None and len(sentences) > 1:
-            kind = counted.removeprefix("pairs ").replace("a model", "one model" if len(facts.models) == 1 else "a model")
+            kind = counted.removeprefix("pairs ").replace(
+                "a model", "one model" if len(facts.models) == 1 else "a model"
+            )
             how = one(int(agree.value or 0), "agrees", "agree")
             text = f"Of {agree.n} pairs of maps {kind}, {agree.text} {how}."
             yield claim(text, [agree], summary=True)
@@ -49,7 +51,9 @@ def _by_verdict(facts: Facts, these: Sequence[Fact], pairs: str, *, numbers: boo
     """Pairs of one kind together: of two models the methods, of two methods the models, as far as their verdict is one."""
     words = Words(facts)
     several = len({f.subject.target for f in facts.named("agreement")}) > 1
-    for (pair, verdict, target), found in alike(these, lambda f: (getattr(f.subject, pairs), f.verdict, f.subject.target)):
+    for (pair, verdict, target), found in alike(
+        these, lambda f: (getattr(f.subject, pairs), f.verdict, f.subject.target)
+    ):
         if pairs == "models":
             where = f"between {listed(map(plain_name, pair))}, "
             titles = listed(words.title(f.subject.methods[0]) for f in found)
@@ -86,8 +90,8 @@ def _trust(facts: Facts, asked: Sequence[str], *, summary: bool) -> Iterator[Cla
     words = Words(facts)
     for _, maps in alike(by_map(facts), lambda m: (m.model, m.target)):
         verdicts = {m.method: tuple(f.verdict if (f := m.facts.get(k)) else "" for k in asked) for m in maps}
-        for found, these in alike(maps, lambda m: verdicts[m.method]):
-            for verdict, keys in alike(asked, lambda k: found[asked.index(k)]):
+        for found, these in alike(maps, lambda m, verdicts=verdicts: verdicts[m.method]):
+            for verdict, keys in alike(asked, lambda k, found=found: found[asked.index(k)]):
                 facts_of = [m.facts[k] for m in these for k in keys if k in m.facts]
                 if not verdict or not facts_of:
                     continue

@@ -42,17 +42,18 @@ from whylook.phantom.seeds import ready, trained
 from whylook.phantom.thresholds import frozen, markdown
 from whylook.randomize import forgetting
 from whylook.trustcard import measured, verdicts
-from whylook.trustcard.measured import USUAL
+from whylook.trustcard.measured import USUAL, Plan
 from whylook.trustcard.reliance import falls_of_copies, reliance
 from whylook.trustcard.second import candidates
 from whylook.trustcard.warn import empty
 
 METHODS = (
-    "gradient", "input-x-gradient", "smoothgrad", "integrated-gradients", "grad-cam", "hirescam", "layercam", "lrp",
-    "guided-backprop", "occlusion",
+    "gradient", "input-x-gradient", "integrated-gradients", "grad-cam", "hirescam", "layercam", "lrp", "guided-backprop",
+    "occlusion",
 )  # fmt: skip
 PAGE = Path(__file__).parents[3] / "docs" / "trust.md"
 _TWIN = 1_000_003  # seed of the random weights whose maps are passed off as the network's
+_LEAST = Plan(draws=1, flip=False, left=None)  # for maps of which only the card's verdict is asked
 Row = dict[str, Any]
 
 
@@ -92,7 +93,9 @@ def _one(name: str, seed: int, patient: int, network: nn.Module) -> Iterator[Row
     blind = _maps(image, Model(name, drawn, PREPROCESS, LABELS), target)
     for row in _measured(explanation, regions, blind):
         yield {**about, **row}
-    for kind, other in (("untrained", drawn), ("shuffled", shuffled(network, seed=_TWIN))):
+    # Random weights do not depend on what was there: without a seed of their own, every training would give the same.
+    untrained = next(iter(forgetting(network, x, seed=_TWIN + 1 + patient)))[1]
+    for kind, other in (("untrained", untrained), ("shuffled", shuffled(network, seed=_TWIN + patient))):
         made = explain(image, Model(name, other, PREPROCESS, LABELS), METHODS)
         for row in _measured(made, regions, None):
             yield {**about, **row, "kind": kind}
@@ -114,9 +117,10 @@ def _measured(
             done.append(np.asarray(case.values))
             other = next((values[c] for c in candidates(made.method) if c in values), None)
             cost = max(1, int(made.passes.get("forward", 1)))
+            plan = _LEAST if blind is None else USUAL.plan(cost)
 
-            def scores(case: Case, other: Floats | None = other, cost: int = cost) -> Row:
-                return _scores(case, other, regions, copies, cost)
+            def scores(case: Case, other: Floats | None = other, cost: int = cost, plan: Plan = plan) -> Row:
+                return _scores(case, other, regions, copies, plan, cost)
 
             yield {"kind": "map", "method": made.method, **scores(case)}
             if blind is None:
@@ -168,13 +172,13 @@ def _whole(made: Map) -> Floats:
 
 
 def _scores(
-    case: Case, other: Floats | None, regions: Mapping[str, Region], copies: Sequence[float], cost: int
+    case: Case, other: Floats | None, regions: Mapping[str, Region], copies: Sequence[float], plan: Plan, cost: int
 ) -> Row:
     """What the card measures, the figures of all questions as numbers."""
     scores = measured.dependence(case, USUAL)
     scores["reliance"] = reliance(case, copies)
     marked = measured.marked(case)
-    scores |= measured.remade(marked, USUAL.plan(cost), cost)
+    scores |= measured.remade(marked, plan, cost)
     scores["sobel"] = measured.edges(marked)
     scores["rank-correlation"] = Score(None) if other is None else measured.agreement(marked, other)
     places = {c: measure("enrichment", replace(case, region=region)) for c, region in regions.items()}

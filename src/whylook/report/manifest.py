@@ -125,9 +125,9 @@ def manifest(
                     {"image": number, "model": place[name], "classes": len(prediction.labels), "top": top}
                 )
         cards = explanation.cards or (None,) * len(explanation.maps)
-        for m, key, card in zip(explanation.maps, names, cards, strict=True):
-            believed = None if card is None else card.summary()
-            maps.append({"image": number, "model": place.get(m.model), "key": key, **_map(m), "trust": believed})
+        for m, key, card, glance in zip(explanation.maps, names, cards, explanation.glances, strict=True):
+            believed = {"trust": None if card is None else card.summary(), "glance": glance.as_dict()}
+            maps.append({"image": number, "model": place.get(m.model), "key": key, **_map(m), **believed})
         for model_name, method, why in explanation.failures:
             failures.append(_failure(why, image=number, model=model_name, method=method or None))
     failures += [_failure(reason, what=what) for what, reason in problems]

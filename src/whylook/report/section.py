@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,10 +61,14 @@ def sections_of(what: Iterable[Explanation | Section]) -> tuple[Section, ...]:
 
 
 def trust_table(explanations: Iterable[Explanation]) -> Table | None:
-    """Return the verdicts of trust cards as a table, one row per map; None where there are no cards."""
-    cards = [card for e in explanations for card in e.cards]
+    """Return what is known of the maps' worth as a table, one row per map; None where there are no maps.
+
+    The verdicts of trust cards where they were measured, and otherwise what can be read off the maps.
+    """
+    given = list(explanations)
+    cards = [card for e in given for card in e.cards]
     if not cards:
-        return None
+        return _glance_table(given)
     asked = [q.name for q in cards[0].questions]
     rows = []
     for card in cards:
@@ -74,14 +78,36 @@ def trust_table(explanations: Iterable[Explanation]) -> Table | None:
     return Table(
         columns=("model", "method", "of", "can the map be believed?", *(_COLUMNS[name] for name in asked)),
         rows=tuple(rows),
-        note="A map can be believed as an account of where the model looks if the answer depends on what it marks and if it "
-        "depends on what the model learned; the other columns inform. It does not say that the model is right. "
-        "whylook trust makes a page of one map, with all figures.",
+        note="A map can be believed as an account of where the model looks if the answer depends on what it marks, if the "
+        "answer rests on the picture, and if the map depends on what the model learned; the other columns inform. It does "
+        "not say that the model is right. whylook trust makes a page of one map, with all figures.",
     )
+
+
+def _glance_table(explanations: Sequence[Explanation]) -> Table | None:
+    rows = tuple(
+        (m.model, facts(m.method).title, str(m.target), *glance.cells())
+        for e in explanations
+        for m, glance in zip(e.maps, e.glances, strict=True)
+    )
+    if not rows:
+        return None
+    return Table(
+        columns=(
+            "model", "method", "of", "at a glance", "agrees with another kind of method", "with the picture's edges",
+            "missing of the sum", "before reading on",
+        ),
+        rows=rows,
+        note="Can these maps be believed? This is read off the maps themselves and cost nothing, so it is no verdict. "
+        "Doubtful: something is to be known before reading on, or another kind of method marks other places (a rank "
+        "correlation no higher than smooth maps have by chance). whylook explain --trust asks the networks, about 300 "
+        "forward passes per map.",
+    )  # fmt: skip
 
 
 _COLUMNS = {
     "dependence": "answer depends on it",
+    "reliance": "answer rests on the picture",
     "learned": "depends on what was learned",
     "stability": "stays when mirrored",
     "agreement": "another kind of method agrees",

@@ -15,6 +15,7 @@ PLACE = ("enrichment", "rank-accuracy", "pointing")
 
 ASKS = {
     "dependence": "Does the model's answer depend on what the map marks?",
+    "reliance": "Does the answer rest on the picture, more than that of a model that has learned nothing?",
     "learned": "Does the map depend on what the model learned?",
     "stability": "Does the map stay with the picture when it is mirrored?",
     "agreement": "Does a method of another kind mark the same places?",
@@ -26,6 +27,12 @@ _ANSWERS: Mapping[str, tuple[str, str]] = {
         "Taken together, deletion, insertion and knock-out hit the answer harder than maps do that know nothing of the model.",
         "Taken together, deletion, insertion and knock-out hit the answer no harder than maps at times do that know nothing "
         "of the model.",
+    ),
+    "reliance": (
+        "Where all of the picture is blurred, the answer loses far more than those of models with random weights do: there is "
+        "something learned for a map to show.",
+        "Where all of the picture is blurred, the answer loses hardly more than those of models with random weights do. "
+        "Whatever the map marks, it may be what any untrained model answers to.",
     ),
     "learned": (
         "A model with random weights gives another map, so this one shows something that was learned.",
@@ -67,7 +74,7 @@ def because(verdict: Verdict, questions: Sequence[Question]) -> str:
     """Why the card says what it says."""
     if verdict == SUPPORTED:
         return (
-            "The map tells where this model looks: the answer depends on what it marks, and it depends on what the model "
+            "The map tells where this model looks: the answer depends on what it marks, and both depend on what the model "
             "learned. It does not tell whether the model looks at the right thing."
         )
     asked = [q for q in questions if q.decides and q.verdict == verdict]
@@ -113,6 +120,21 @@ def _dependence(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
             )
         )  # fmt: skip
     return made
+
+
+def _reliance(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
+    score = scores["reliance"]
+    fall = score.facts.get("fall")
+    ends = [0.0, *score.facts.values()]
+    return [
+        Figure(
+            name="reliance", title="Picture blurred", value=fall, better="higher", reason=score.reason,
+            text="–" if fall is None else f"{fall:.1f} lost".replace("-", "−"),
+            axis=(1.1 * min(ends), 1.1 * max(*ends, 1.0)), band=_facts(score), band_is="models with random weights",
+            meaning="What the answer's log-odds lose where all of the picture is blurred, beside what the top answers of the "
+            "same model with random weights lose.",
+        )
+    ]  # fmt: skip
 
 
 def _learned(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
@@ -179,6 +201,7 @@ def _place(scores: Scores, shown: Map, other: Map | None) -> list[Figure]:
 
 _MAKERS = {
     "dependence": _dependence,
+    "reliance": _reliance,
     "learned": _learned,
     "stability": _stability,
     "agreement": _agreement,

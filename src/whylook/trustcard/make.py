@@ -20,6 +20,7 @@ from whylook.metrics.grids import entire
 from whylook.trustcard import figures, measured, verdicts
 from whylook.trustcard.card import NOT_ASSESSABLE, Question, TrustCard
 from whylook.trustcard.measured import THOROUGH, USUAL, Effort
+from whylook.trustcard.reliance import falls_of_copies, reliance
 from whylook.trustcard.second import second
 from whylook.trustcard.warn import empty, warnings
 
@@ -81,6 +82,9 @@ def trust(
     else:
         if isinstance(what, list | tuple):
             raise UsageError("A trust card is of one picture, not of a list; call trust for each.")
+        several = {"models": model, "methods": method, "targets": target}
+        if given := [kind for kind, one in several.items() if isinstance(one, list | tuple | set)]:
+            raise UsageError(f"A trust card is of one map; several {given[0]} take an explanation, and trust for each.")
         name = method or DEFAULT_METHOD
         explanation = explain(
             what, DEFAULT_MODEL if model is None else model, name, target, layer=layer, seed=seed, device=device,
@@ -154,9 +158,13 @@ def _cards(
         if progress:
             progress(begun + min(done, each[len(made)]), sum(each), what)
 
+    copies: dict[str, list[float]] = {}
     with cases(explanation, mask=mask, seed=seed, progress=advance) as given:
         for shown, case, cost, planned in zip(explanation.maps, given, costs, each, strict=True):
-            made.append(_card(_alone(explanation, shown), shown, case, cost, effort, seed, advance))
+            if shown.model not in copies:
+                copies[shown.model] = falls_of_copies(case)
+            falls = copies[shown.model]
+            made.append(_card(_alone(explanation, shown), shown, case, falls, cost, effort, seed, advance))
             begun, done = begun + planned, 0
     if progress:
         progress(sum(each), sum(each), "done")
@@ -164,7 +172,7 @@ def _cards(
 
 
 def _card(
-    explanation: Explanation, shown: Map, case: Case, cost: int, effort: Effort, seed: int,
+    explanation: Explanation, shown: Map, case: Case, copies: Sequence[float], cost: int, effort: Effort, seed: int,
     advance: Callable[[int, str], None],
 ) -> TrustCard:  # fmt: skip
     assert case.perturbed is not None
@@ -177,6 +185,7 @@ def _card(
     if nothing is None:
         plan = effort.plan(cost)
         scores = measured.dependence(case, effort)
+        scores["reliance"] = reliance(case, copies)
         marked = measured.marked(case)
         advance(0, _STAGES[1])
         scores |= measured.remade(marked, plan, cost)
@@ -185,7 +194,7 @@ def _card(
         other, why = second(explanation, shown, plan.left, seed)
         scores["rank-correlation"] = Score(None, why) if other is None else _agreement(marked, other)
         scores |= {name: measure(name, case) for name in figures.PLACE}
-    passes: Counter[str] = Counter(forward=board.forwards - before)
+    passes: Counter[str] = Counter(forward=board.forwards - before + 2 * len(copies))
     for spent in (shown.passes, again.passes, {} if other is None else other.passes):
         passes.update({name: int(count) for name, count in spent.items()})
     questions = _questions(scores, shown, other, nothing, asked_place=case.region is not None)

@@ -12,6 +12,7 @@ from whylook.metrics import Case, Score, blocks, measure
 from whylook.metrics.dummies import sobel
 from whylook.metrics.grids import resample
 from whylook.metrics.metric import Floats
+from whylook.trustcard.reliance import COPIES
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Effort:
 
     @property
     def evaluations(self) -> int:
-        """Of the network with parts of the picture filled in, for a map without ties."""
-        return (self.steps - 1) * (self.orders + 2) + self.samples + 3
+        """With parts of the picture filled in, for a map without ties, by the network and (all of it) by its copies."""
+        return (self.steps - 1) * (self.orders + 2) + self.samples + 3 + 2 * COPIES
 
     def plan(self, cost: int) -> Plan:
         """What may be made again of a map that takes `cost` forward passes.
@@ -75,14 +76,16 @@ def marked(case: Case) -> Case:
     assert case.remake is not None
     shape, make = case.perturbed.input_shape, case.remake.make
 
-    def coarse(values: Floats) -> Floats:
-        return resample(np.maximum(values, 0), blocks.grain(values, shape, blocks.CELLS))
-
     def again(network: Any, x: Any, target: int) -> Floats:
-        return coarse(make(network, x, target))
+        return coarse(make(network, x, target), shape)
 
-    values = coarse(np.asarray(case.values, np.float64))
+    values = coarse(np.asarray(case.values, np.float64), shape)
     return replace(case, values=values, remake=replace(case.remake, make=again))
+
+
+def coarse(values: Floats, shape: tuple[int, int]) -> Floats:
+    """What speaks for the target in a map [h, w] of an input of size `shape`, at the grain of deletion."""
+    return resample(np.maximum(values, 0), blocks.grain(values, shape, blocks.CELLS))
 
 
 def dependence(case: Case, effort: Effort) -> dict[str, Score]:

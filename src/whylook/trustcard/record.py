@@ -23,7 +23,7 @@ def record(card: TrustCard) -> dict[str, Any]:
         "versions": about["versions"],
         "image": {k: v for k, v in about["images"][0].items() if k != "figure"},
         "model": about["models"][0],
-        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key", "trust")},
+        "map": {k: v for k, v in about["maps"][0].items() if k not in ("image", "model", "key", "trust", "glance")},
         **summary(card),
         "thresholds": {"made": verdicts.frozen()["made"], "rates": verdicts.frozen()["rates"]},
     }

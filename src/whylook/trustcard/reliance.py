@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from whylook.errors import Unsupported
 from whylook.metrics import Case, Score
 from whylook.metrics.metric import generator
 from whylook.perturbed import Perturbed, perturbing
@@ -25,14 +26,17 @@ def falls_of_copies(case: Case, copies: int = COPIES) -> list[float]:
 
     Returns
     -------
-    Falls of the margin (log-odds), one per copy whose answers are finite. They depend on the network, the picture and
-    the seed alone: maps and classes share them.
+    Falls of the margin (log-odds), one per copy whose answers are finite; none where the network cannot forget. They
+    depend on the network, the picture and the seed alone: maps and classes share them.
     """
     assert case.perturbed is not None
     assert case.remake is not None
     x, found = case.remake.x, []
     for seed in generator(case.seed, "reliance", case.picture).integers(0, 2**31, copies):
-        twin = next(iter(forgetting(case.remake.network, x, seed=int(seed))))[1]
+        try:
+            twin = next(iter(forgetting(case.remake.network, x, seed=int(seed))))[1]
+        except Unsupported:
+            return []
         with perturbing(twin, x, seed=case.seed, evaluations=2) as board:
             logits, one_logit = board.logits(np.ones((1, 1, 1), bool), 0)
             top = int(logits[0, 0] > 0) if one_logit else int(logits[0].argmax())
@@ -54,8 +58,10 @@ def reliance(case: Case, copies: Sequence[float]) -> Score:
     """
     assert case.perturbed is not None
     own = _fall(Perturbed(case.perturbed.board, case.perturbed.target, softmax=case.perturbed.softmax))
-    if not copies or not np.isfinite(own):
+    if not np.isfinite(own):
         return Score(None, "the network's answers are not finite")
+    if not copies:
+        return Score(None, "there is no copy with random weights, or none that answers in finite numbers")
     facts = {"fall": own, "low": min(copies), "high": max(copies)}
     return Score(own - max(0.0, *copies), n=len(copies), facts=facts)
 

@@ -18,10 +18,19 @@ _PARAMETERS: Mapping[str, Mapping[str, Any]] = {"integrated-gradients": {"baseli
 _MIXED = {"guided-grad-cam": ("cam", "rules")}  # made of two, so neither is another family
 
 
+def families(name: str) -> tuple[str, ...]:
+    """The families that the method called `name` is of; those of a method that is not registered are nobody else's."""
+    return _MIXED.get(name, (METHODS[name].family if name in METHODS else "",))
+
+
+def order(name: str) -> int:
+    """The place of a method in the order; those that are not in it share the last."""
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
 def candidates(name: str) -> Iterator[str]:
     """Methods of other families than that of the method called `name`, in order."""
-    families = _MIXED.get(name, (METHODS[name].family,))
-    yield from (other for other in ORDER if METHODS[other].family not in families)
+    yield from (other for other in ORDER if METHODS[other].family not in families(name))
 
 
 def second(explanation: Explanation, shown: Map, left: int | None, seed: int) -> tuple[Map | None, str]:

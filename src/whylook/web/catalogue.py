@@ -58,6 +58,8 @@ class Catalogue:
             given.add(name)
             self._entries[name] = Entry(name, spec, "configured")
         self._known: dict[str, dict[str, Any]] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
+        self._failed: dict[str, str] = {}  # why a configured model could not be loaded
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all models."""
@@ -87,17 +89,40 @@ class Catalogue:
 
         entry = self.entry(name)
         with offline(NOT_FETCHED):
-            if (remedy := self._remedy(entry)) is not None:
+            if entry.source == "reference" and (remedy := self._remedy(entry)) is not None:
                 raise ModelError(remedy)
-            model = load_model(entry.spec, device=self._device)
-        self._known[name] = _facts(model)
+            try:
+                model = load_model(entry.spec, device=self._device)
+            except WhylookError as error:
+                self._failed[name] = str(error)
+                raise
+        self._failed.pop(name, None)
+        self._known[name] = facts = _facts(model)
+        self._labels[name] = tuple(model.label(i) for i in range(facts["classes"]))
         return model if model.name == name else replace(model, name=name)
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return what is known of each model, ready for JSON; looks for weights, loads only what was configured."""
+        """Return what is known of each model, ready for JSON; looks for weights, loads nothing."""
         rows = [self._row(entry) for entry in self._entries.values()]
         chosen = set(self.chosen(rows))
         return [{**row, "chosen": row["name"] in chosen} for row in rows]
+
+    def unknown(self) -> list[Entry]:
+        """Return the configured models of which nothing is known, for they were never loaded."""
+        return [e for e in self._entries.values() if e.source == "configured" and e.name not in self._known]
+
+    def labels(self, name: str) -> tuple[str, ...] | None:
+        """Return the names of a model's classes, or None where they are not known before it is loaded."""
+        entry = self.entry(name)
+        if entry.source == "phantom":
+            from whylook.phantom.render import LABELS
+
+            return LABELS
+        if entry.source == "reference":
+            from whylook.models.labels import imagenet
+
+            return imagenet()
+        return self._labels.get(name)
 
     @staticmethod
     def chosen(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -110,14 +135,7 @@ class Catalogue:
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         remedy = self._remedy(entry)
-        facts = self._known.get(entry.name)
-        if facts is None and entry.source == "configured":
-            try:
-                self.load(entry.name)
-                facts = self._known[entry.name]
-            except WhylookError as error:
-                remedy = str(error)
-        facts = facts or _told(entry)
+        facts = self._known.get(entry.name) or _told(entry)
         return {
             "name": entry.name,
             "title": facts["title"],
@@ -130,9 +148,9 @@ class Catalogue:
         }
 
     def _remedy(self, entry: Entry) -> str | None:
-        """What to do for a reference model whose weights are not on this machine, or None."""
+        """What to do for a model that cannot be loaded, or None."""
         if entry.source != "reference":
-            return None
+            return self._failed.get(entry.name)
         from huggingface_hub import try_to_load_from_cache
 
         from whylook.models.timm import pretrained_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
-from whylook.errors import UsageError
+from whylook.errors import UsageError, WhylookError
 from whylook.web.catalogue import Catalogue
 from whylook.web.errors import NotFound
 from whylook.web.folder import allowed
@@ -20,7 +21,7 @@ from whylook.web.jobs.store import Store
 from whylook.web.narrators import Narrators
 from whylook.web.samples import Samples
 from whylook.web.settings import Settings, data_folder
-from whylook.web.uploads import without_path
+from whylook.web.uploads import DECODING, without_path
 from whylook.web.work import ASKING, COMPUTING
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ class House:
         self.catalogue = Catalogue(settings.models, settings.device)
         self.samples = Samples()
         self.undrawn: dict[str, list[Explanation]] = {}  # by job: its figures are drawn when there is time
-        self._labels: dict[str, tuple[str, ...]] = {}
         self.models = Models(self.catalogue.load, settings.limits.memory)
         self.store = Store(settings.data or data_folder(), settings.keep)
         self.events = Events()
@@ -69,18 +69,25 @@ class House:
     def start(self) -> None:
         """Begin to compute."""
         self.store.purge()
+        self.queue.later(self._look)
         self.queue.start()
         self._asking.start()
 
-    def warm(self) -> None:
-        """Import what is heavy, and look which models there are, before anybody asks; errors are said when they ask."""
+    def _look(self) -> None:
+        """Load each configured model once, on the computing thread, so that all about it is known."""
+        for entry in self.catalogue.unknown():
+            with suppress(WhylookError):  # the catalogue keeps it, as what to do
+                self.models.load(entry.name)
 
-        def ready() -> None:
+    def warm(self) -> None:
+        """Have the models of the default choice loaded before anybody asks; errors are said when they ask."""
+
+        def load() -> None:
             import_module("whylook.explainer")
             for name in self.catalogue.chosen(self.catalogue.listing()):
                 self.models.load(name)
 
-        self.queue.later(ready)
+        self.queue.later(load)
 
     def close(self) -> None:
         """Stop computing and let go of the data folder."""
@@ -89,15 +96,37 @@ class House:
         if all(ended):
             self.store.close()
 
-    def labels(self, name: str) -> tuple[str, ...]:
-        """Return the names of a model's classes; the model is loaded for it, where its labels are not known yet."""
-        if name not in self._labels:
-            from whylook.models.network import classes
+    async def labels(self, name: str) -> tuple[str, ...]:
+        """Return the names of a model's classes; it is loaded for them only where they are not known yet.
 
-            model = self.models.load(name)
-            count = len(model.labels) if model.labels is not None else max(2, classes(model.network, model.preprocess))
-            self._labels[name] = tuple(model.label(i) for i in range(count))
-        return self._labels[name]
+        Raises
+        ------
+        WhylookError
+            If there is no such model, or it cannot be loaded.
+        """
+        known = self.catalogue.labels(name)
+        if known is None:
+            await self.queue.compute(lambda: self.models.load(name))
+            known = self.catalogue.labels(name)
+        assert known is not None
+        return known
+
+    def ref(self, ref: str) -> str:
+        """Return what a picture is called for good: a job's id is resolved to the picture that the job is of.
+
+        Raises
+        ------
+        NotFound
+            If there is no such job, or it has no such picture.
+        """
+        if ":" in ref:
+            return ref
+        job, _, number = ref.partition("/")
+        refs = self.store.job(job).request.get("pictures", ())
+        index = int(number) if number.isdecimal() and len(number) < 4 else 0
+        if index >= len(refs):
+            raise NotFound(f"The job has no picture {ref[:80]!r}.")
+        return str(refs[index])
 
     def picture(self, ref: str) -> Image:
         """Return a picture.
@@ -116,26 +145,20 @@ class House:
         """
         from whylook.image import load_image
 
-        kind, colon, name = ref.partition(":")
-        if colon and kind == "sample":
+        kind, _, name = self.ref(ref).partition(":")
+        if kind == "sample":
             return self.samples[name].image()
-        if colon and kind == "upload":
+        if kind == "upload":
             known = self.store.picture(name)
             file = self.store.picture_file(known.id)
             if not file.is_file():
                 raise NotFound("The file of this picture is gone; hand it in again.")
-            image = load_image(file, max_pixels=self.settings.limits.pixels)
+            with DECODING:
+                image = load_image(file, max_pixels=self.settings.limits.pixels)
             return replace(image, name=known.name, source=None)
-        if colon and kind == "folder":
+        if kind == "folder":
             return self.chosen(name)
-        if colon:
-            raise UsageError(f"{ref[:80]!r} is no picture of this server; it is sample:ID, upload:ID, or a job's id.")
-        job, _, number = ref.partition("/")
-        refs = self.store.job(job).request.get("pictures", ())
-        index = int(number) if number.isdecimal() and len(number) < 4 else 0
-        if index >= len(refs):
-            raise NotFound(f"The job has no picture {ref[:80]!r}.")
-        return self.picture(str(refs[index]))
+        raise UsageError(f"{ref[:80]!r} is no picture of this server; it is sample:ID, upload:ID, or a job's id.")
 
     def chosen(self, path: str) -> Image:
         """Return a picture of the folder that was allowed; raises what `allowed` does, and `ImageError`."""
@@ -144,7 +167,8 @@ class House:
 
         file = allowed(self.settings.folder, path)
         try:
-            return replace(load_image(file, max_pixels=self.settings.limits.pixels), source=None)
+            with DECODING:
+                return replace(load_image(file, max_pixels=self.settings.limits.pixels), source=None)
         except ImageError as error:
             raise ImageError(without_path(str(error), file, file.name)) from error
 

@@ -6,8 +6,7 @@ import os
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from whylook.errors import ImageError, WhylookError
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _LONGEST_NAME = 80
-_DECODING = threading.BoundedSemaphore(2)  # of pictures at once: each may take a gigabyte
+DECODING = threading.BoundedSemaphore(2)  # of pictures at once: each may take a gigabyte
 
 
 def take(house: House, stream: BinaryIO, name: str | None) -> Picture:
@@ -49,7 +48,7 @@ def take(house: House, stream: BinaryIO, name: str | None) -> Picture:
     file = house.store.picture_file(ref)
     try:
         _copy(stream, file, house.settings.limits.bytes)
-        with _one_at_a_time():
+        with DECODING:
             try:
                 image = load_image(file, max_pixels=house.settings.limits.pixels)
             except ImageError as error:
@@ -62,12 +61,6 @@ def take(house: House, stream: BinaryIO, name: str | None) -> Picture:
             file.unlink(missing_ok=True)
         raise
     return kept
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    with _DECODING:
-        yield
 
 
 def _copy(stream: BinaryIO, file: Path, most: int) -> None:

@@ -220,21 +220,6 @@ def applied(rules: Rules) -> Iterator[None]:
         yield
 
 
-def graph(score: Tensor) -> list[Any]:
-    """All nodes of autograd's graph from `score` down to the input, each once."""
-    nodes: list[Any] = []
-    seen: set[Any] = set()
-    waiting = [score.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        nodes.append(node)
-        waiting.extend(parent for parent, _ in node.next_functions)
-    return nodes
-
-
 def operation(node: Any) -> str:
     """Name of a node's operation: the rule's, or autograd's without its suffix (`Relu`, `Convolution`)."""
     if is_rule(node):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from whylook.engine.graph import graph
 from whylook.engine.guard import guarded
-from whylook.engine.rules.rule import Rules, Sums, applied, graph
+from whylook.engine.rules.rule import Rules, Sums, applied
 from whylook.engine.targets import Score, class_logits
 from whylook.engine.trace import SEVERED, depends, filled, gradients_of
 from whylook.errors import Unsupported

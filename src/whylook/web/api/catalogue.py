@@ -29,8 +29,7 @@ async def labels(
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
 ) -> list[dict[str, Any]]:
     """Classes whose name holds `q`; those that begin with it come first."""
-    house.catalogue.entry(name)
-    known = await house.queue.compute(lambda: house.labels(name))
+    known = await house.labels(name)
     wanted = q.strip().lower()
     ranked = sorted(
         (0 if label.lower().startswith(wanted) or str(i) == wanted else 1, i, label)

@@ -78,7 +78,7 @@ def _named(house: House, ref: str) -> tuple[str, str]:
     """A picture that a job may keep to, and what it is called: of one in the folder a copy is taken."""
     kind, _, path = ref.partition(":")
     if kind != "folder":
-        return ref, house.picture(ref).name
+        return house.ref(ref), house.picture(ref).name
     file = allowed(house.settings.folder, path)
     try:
         with file.open("rb") as stream:

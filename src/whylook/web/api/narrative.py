@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ from whylook.web.house import House, TheHouse
 from whylook.web.narrators import Subject, evidence_of, narrator, preview, subject
 
 router = APIRouter(prefix="/api/explanations", tags=["narrative"], responses=ERRORS)
+_log = logging.getLogger("whylook.serve")
 _ASKED = threading.BoundedSemaphore(4)  # questions at once
 
 
@@ -100,7 +102,7 @@ def _about(house: TheHouse, job: TheExplanation, asked: Question) -> Subject:
     summary="Ask about the maps",
 )
 async def question(
-    house: TheHouse, asked: Question, about: Annotated[Subject, Depends(_about)]
+    house: TheHouse, job: TheExplanation, asked: Question, about: Annotated[Subject, Depends(_about)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, as the answer comes: `claim` (text, fact_ids, facts), `dropped` (text, reason), `limit`, `note`,
     and at the end `end`, or `error` with a sentence.
@@ -129,6 +131,9 @@ async def question(
             tell("end", {"by": made.by})
         except WhylookError as error:
             tell("error", body(str(error), "service")["error"])
+        except Exception:  # noqa: BLE001 - the stream ends with a sentence, the terminal is told all of it
+            _log.exception("question about %s", job.id)
+            tell("error", body("An error that whylook did not expect ended it.", "unexpected")["error"])
         finally:
             _ASKED.release()
             loop.call_soon_threadsafe(came.put_nowait, None)

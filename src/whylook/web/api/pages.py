@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,19 @@ from fastapi import APIRouter
 from fastapi import Path as Part
 from fastapi.responses import FileResponse
 
-import whylook.report
 from whylook.web.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).resolve().parents[1] / "static"
-_REPORT = Path(whylook.report.__file__).parent
-_SHARED = ("viewer.js", "viewer.css")  # the report's own, so that page and report never differ
+# The report's and the trust card's own, so that what is on the page and what is saved never differ.
+_SHARED = {
+    name: files(room).joinpath(name)
+    for name, room in (
+        ("viewer.js", "whylook.report"),
+        ("viewer.css", "whylook.report"),
+        ("card.css", "whylook.trustcard"),
+    )
+}
 _KINDS = {
     ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
     ".png": "image/png", ".json": "application/json", ".html": "text/html; charset=utf-8", ".woff2": "font/woff2",
@@ -36,7 +43,7 @@ for _path in _SHELLS:
 def static(name: Annotated[str, Part(max_length=200)]) -> FileResponse:
     """Return a file of the pages."""
     if name in _SHARED:
-        return _file(_REPORT / name)
+        return _file(Path(str(_SHARED[name])))
     if "\0" in name:
         raise NotFound("There is no such file.")
     file = (STATIC / name).resolve()
