@@ -150,7 +150,7 @@ def test_the_page_shows_every_model_map_and_failure(visit, usual):
         assert tab.get_by_role("list", name=f"Most probable classes by {model}").get_by_role("listitem").count() == 5
     assert tab.locator("canvas.pane").count() == 1 + 11
     assert tab.get_by_text(made_up.FAILURE).is_visible()
-    assert tab.get_by_text(made_up.REASON).is_visible()
+    assert tab.locator(".reason", has_text=made_up.REASON).is_visible()
     top = EXPLANATION.predictions["vgg16"].top(1)[0]
     row = tab.get_by_role("list", name="Most probable classes by vgg16").get_by_role("listitem").first
     assert row.inner_text().split("\n") == [top.label, f"{100 * top.probability:.1f} %"]
