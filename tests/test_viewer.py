@@ -267,7 +267,7 @@ def test_zoom_is_linked_and_can_be_undone(visit, usual):
     tab.get_by_role("button", name="All").click()
     settle(tab)
     assert (drawn(tab, far) == whole).all()
-    assert tab.get_by_text("100 %").is_visible()
+    assert tab.get_by_text("100 %", exact=True).is_visible()
 
 
 def test_a_wheel_scrolls_the_page_until_a_map_is_chosen(visit, usual):
@@ -276,11 +276,11 @@ def test_a_wheel_scrolls_the_page_until_a_map_is_chosen(visit, usual):
     canvas.hover()
     tab.mouse.wheel(0, 40)
     until(tab, "scrollY > 0")
-    assert tab.get_by_text("100 %").is_visible()
+    assert tab.get_by_text("100 %", exact=True).is_visible()
     canvas.click()
     tab.mouse.wheel(0, -200)
     settle(tab)
-    assert not tab.get_by_text("100 %").is_visible()
+    assert not tab.get_by_text("100 %", exact=True).is_visible()
 
 
 def test_the_true_grid_is_shown_and_read(visit, usual):
