@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import made_up
@@ -215,7 +215,13 @@ def evidence(draw: st.DrawFn) -> tuple[Evidence, dict[str, np.ndarray]]:
     return Evidence("picture.png", size, answers, tuple(maps), tuple(failures)), masks
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 @given(evidence())
 def test_no_sentence_of_the_template_is_dropped(made: tuple[Evidence, dict[str, np.ndarray]]) -> None:
     told = narrate(*made)

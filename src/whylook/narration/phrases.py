@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from whylook.comparison.words import listed as listed
 from whylook.facts.fact import shown
 from whylook.facts.regions import THIRDS
+from whylook.narration.checks import fault
 from whylook.narration.claims import Claim, Kind
 from whylook.narration.reading import plain_name, quoted
 
@@ -115,6 +116,30 @@ class Words:
         told = [f"{text(m)} {short if i else of} the {self.title(m.method)} map" for i, m in enumerate(maps)]
         return listed(told) + self.tail(maps)
 
+    def told(
+        self, maps: Sequence[Told], fact: str, text: str, kind: Kind = "observation", *, summary: bool = False
+    ) -> Iterator[Claim]:
+        """A sentence on one fact of each map, with `{maps}` and `{is}` for them."""
+
+        def sentence(these: Sequence[Told]) -> Claim:
+            filled = text.replace("{is}", one(len(these), "is", "are")).replace("{maps}", self.maps(these))
+            return claim(filled, [m.facts[fact] for m in these], kind, summary=summary)
+
+        yield from together(self.facts, maps, sentence)
+
+    def counted(self, maps: Sequence[Told], fact: str, text: str, of: str = "of") -> Iterator[Claim]:
+        """A sentence on the number of each map, with `{each}` for them, and `{counts}` or `{lies}` for its verb."""
+
+        def sentence(these: Sequence[Told]) -> Claim:
+            filled = text.replace("{counts}", one(len(these), "counts", "count"))
+            filled = filled.replace("{lies}", one(len(these), "lies", "lie"))
+            return claim(
+                filled.replace("{each}", self.each(these, lambda m: m.facts[fact].text, of)),
+                [m.facts[fact] for m in these],
+            )
+
+        yield from together(self.facts, maps, sentence)
+
 
 def one(count: int, single: str, several: str) -> str:
     """The form of a word that goes with a count."""
@@ -130,6 +155,17 @@ def texts(facts: Iterable[Fact]) -> str:
 def claim(text: str, facts: Iterable[Fact], kind: Kind = "observation", *, summary: bool = False) -> Claim:
     """A sentence with the ids of its facts; its first letter is made a capital unless it begins with a name."""
     return Claim(text, tuple(dict.fromkeys(f.id for f in facts)), kind, summary)
+
+
+def together(facts: Facts, items: Sequence[T], make: Callable[[Sequence[T]], Claim]) -> Iterator[Claim]:
+    """One sentence on several things; one on each where names make that ambiguous (a model called like a class, …)."""
+    if not items:
+        return
+    made = make(items)
+    if len(items) == 1 or fault(made, facts) is None:
+        yield made
+    else:
+        yield from (make([item]) for item in items)
 
 
 def alike(items: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[K, list[T]]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from whylook.narration.claims import Claim
-from whylook.narration.phrases import alike, claim, listed, one, texts
+from whylook.narration.phrases import alike, claim, listed, one, texts, together
 from whylook.narration.reading import plain_name, quoted
 
 if TYPE_CHECKING:
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 def first_answers(facts: Facts) -> Iterator[Claim]:
     """Each model's first class, those of one class together; a class whose probability is not known is left to `answers`."""
     tops = [f for f in facts.named("probability") if f.subject.rank == 1 and f.value is not None]
-    for target, these in alike(tops, lambda f: f.subject.target):
-        names = listed(map(_name, these))
-        both = " both" if len(these) == 2 else ""
-        odds = f"with {one(len(these), 'a probability', 'probabilities')} of {listed(f.text for f in these)}"
-        yield claim(f"{names}{both} {one(len(these), 'says', 'say')} {quoted(target)}, {odds}.", these, summary=True)
+    for _, these in alike(tops, lambda f: f.subject.target):
+        yield from together(facts, these, _first)
+
+
+def _first(these: Sequence[Fact]) -> Claim:
+    names = listed(map(_name, these))
+    both = " both" if len(these) == 2 else ""
+    odds = f"with {one(len(these), 'a probability', 'probabilities')} of {listed(f.text for f in these)}"
+    say = one(len(these), "says", "say")
+    return claim(f"{names}{both} {say} {quoted(these[0].subject.target)}, {odds}.", these, summary=True)
 
 
 def answers(facts: Facts) -> Iterator[Claim]:
@@ -35,20 +40,28 @@ def answers(facts: Facts) -> Iterator[Claim]:
         f for f in odds
         if f.subject.rank == 2 and f.value is not None and f.subject.target != first[f.subject.models]
     ]  # fmt: skip
-    if seconds:
-        parts = [
-            f"{quoted(target)} for {listed(f'{_name(f)} ({f.text})' for f in these)}"
-            for target, these in alike(seconds, lambda f: f.subject.target)
-        ]
-        yield claim(f"The second class is {listed(parts)}.", seconds)
-    margins = facts.named("margin")
-    if margins:
-        whose = listed(f"{f.text} for {_name(f)}" for f in margins)
-        yield claim(f"The margin, the gap in logits to the next class, is {whose}.", margins)
+    yield from together(facts, seconds, _second)
+    yield from together(facts, facts.named("margin"), _margin)
     parts = [f for f in facts.named("shown") if f.value is not None and f.value < 1]
-    if parts:
-        names = listed(map(_name, parts))
-        yield claim(f"{names} {one(len(parts), 'was', 'were')} shown {texts(parts)} of the picture.", parts)
+    yield from together(facts, parts, _shown)
+
+
+def _second(seconds: Sequence[Fact]) -> Claim:
+    parts = [
+        f"{quoted(target)} for {listed(f'{_name(f)} ({f.text})' for f in these)}"
+        for target, these in alike(seconds, lambda f: f.subject.target)
+    ]
+    return claim(f"The second class is {listed(parts)}.", seconds)
+
+
+def _margin(margins: Sequence[Fact]) -> Claim:
+    whose = listed(f"{f.text} for {_name(f)}" for f in margins)
+    return claim(f"The margin, the gap in logits to the next class, is {whose}.", margins)
+
+
+def _shown(parts: Sequence[Fact]) -> Claim:
+    names = listed(map(_name, parts))
+    return claim(f"{names} {one(len(parts), 'was', 'were')} shown {texts(parts)} of the picture.", parts)
 
 
 def _name(fact: Fact) -> str:

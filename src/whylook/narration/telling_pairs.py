@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from whylook.narration.claims import Claim
-from whylook.narration.phrases import Words, alike, by_map, claim, listed, one
+from whylook.narration.phrases import Told, Words, alike, by_map, claim, listed, one, together
 from whylook.narration.reading import plain_name, quoted
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def _by_verdict(facts: Facts, these: Sequence[Fact], pairs: str, *, numbers: boo
     """Pairs of one kind together: of two models the methods, of two methods the models, as far as their verdict is one."""
     words = Words(facts)
     several = len({f.subject.target for f in facts.named("agreement")}) > 1
-    for (pair, verdict, target), found in alike(
-        these, lambda f: (getattr(f.subject, pairs), f.verdict, f.subject.target)
-    ):
+
+    def sentence(found: Sequence[Fact]) -> Claim:
+        pair, verdict, target = getattr(found[0].subject, pairs), found[0].verdict, found[0].subject.target
         if pairs == "models":
             where = f"between {listed(map(plain_name, pair))}, "
             titles = listed(words.title(f.subject.methods[0]) for f in found)
@@ -70,9 +71,12 @@ def _by_verdict(facts: Facts, these: Sequence[Fact], pairs: str, *, numbers: boo
             shown = [f.chance_text for f in found]
             chance = shown[0] if len(set(shown)) == 1 else listed(shown)
             text += f": {known} {listed(f.text for f in found)}, where smooth maps reach {chance} by chance"
-        elif numbers and verdict == "not assessable" and len(found) == len(these):
+        return claim(f"{text[0].upper()}{text[1:]}.", found, summary=not numbers)
+
+    for (_, verdict, _), found in alike(these, lambda f: (getattr(f.subject, pairs), f.verdict, f.subject.target)):
+        if numbers and verdict == "not assessable" and len(found) == len(these):
             continue  # the summary has said so
-        yield claim(f"{text[0].upper()}{text[1:]}.", found, summary=not numbers)
+        yield from together(facts, found, sentence)
 
 
 def believed_in_short(facts: Facts) -> Iterator[Claim]:
@@ -88,13 +92,20 @@ def believed(facts: Facts) -> Iterator[Claim]:
 
 def _trust(facts: Facts, asked: Sequence[str], *, summary: bool) -> Iterator[Claim]:
     words = Words(facts)
+
+    def sentence(own: Sequence[Told], keys: Sequence[str], verdict: str) -> Claim:
+        told = [m.facts[k] for m in own for k in keys if k in m.facts]
+        names = listed(dict.fromkeys(f.name for f in told))
+        is_ = one(len(keys), "is", "are")
+        return claim(f"The {names} of the {words.maps(own)} {is_} {verdict}.", told, summary=summary)
+
     for _, maps in alike(by_map(facts), lambda m: (m.model, m.target)):
-        verdicts = {m.method: tuple(f.verdict if (f := m.facts.get(k)) else "" for k in asked) for m in maps}
-        for found, these in alike(maps, lambda m, verdicts=verdicts: verdicts[m.method]):
-            for verdict, keys in alike(asked, lambda k, found=found: found[asked.index(k)]):
-                facts_of = [m.facts[k] for m in these for k in keys if k in m.facts]
-                if not verdict or not facts_of:
-                    continue
-                names = listed(dict.fromkeys(f.name for f in facts_of))
-                is_ = one(len(keys), "is", "are")
-                yield claim(f"The {names} of the {words.maps(these)} {is_} {verdict}.", facts_of, summary=summary)
+        for found, these in alike(maps, lambda m: tuple(_verdict(m, k) for k in asked)):
+            verdicts = dict(zip(asked, found, strict=True))
+            for verdict, keys in alike(asked, verdicts.__getitem__):
+                if verdict:
+                    yield from together(facts, these, partial(sentence, keys=keys, verdict=verdict))
+
+
+def _verdict(m: Told, key: str) -> str:
+    return m.facts[key].verdict if key in m.facts else ""
