@@ -16,7 +16,7 @@ def row(what: str, number: int, value: float, *, similar: float = 0.2, dense: fl
     """One measured map whose every statistic is `value`."""
     return {
         "kind": what, "method": "gradient", "network": f"net {number % 10}", "seed": number % 5,
-        "drops": [0.2, 4.0, -0.1], "enrichment": {c: [dense, value] for c in ("lesion", "marker", "catheter")},
+        "cells": 64, "drops": [0.2, 4.0, -0.1], "enrichment": {c: [dense, value] for c in ("lesion", "marker", "catheter")},
         "statistics": {**dict.fromkeys(STATISTICS, value), "learned": similar},
     }  # fmt: skip
 
@@ -24,7 +24,8 @@ def row(what: str, number: int, value: float, *, similar: float = 0.2, dense: fl
 @pytest.fixture
 def rows() -> list[dict]:
     blind = [row("random", i, i / 100, similar=1.0) for i in range(100)]
-    return blind + [row("map", i, 1 + i / 100, similar=i / 200) for i in range(100)]
+    untrained = [row("untrained", i, i / 100) for i in range(100)]
+    return blind + untrained + [row("map", i, 1 + i / 100, similar=i / 200) for i in range(100)]
 
 
 def test_one_blind_map_in_twenty_passes(rows: list[dict]) -> None:
@@ -32,6 +33,8 @@ def test_one_blind_map_in_twenty_passes(rows: list[dict]) -> None:
     blind = [r for r in rows if r["kind"] == "random"]
     for question in ("dependence", "stability", "agreement", "place"):
         assert sum(passes(r, question, limits) for r in blind) == 4, limits  # of 100, and a fifth would be over
+    untrained = [r for r in rows if r["kind"] == "untrained"]
+    assert sum(passes(r, "reliance", limits) for r in untrained) == 4
     assert limits["learned"] == pytest.approx((95 / 200 + 1) / 2, abs=0.01)  # halfway to the explainers at 1
     assert not any(supported(r, limits) for r in blind)
     assert all(supported(r, limits) for r in rows if r["kind"] == "map")
@@ -69,9 +72,29 @@ def test_the_frozen_file_holds_what_it_promises() -> None:
     card = found["rates"]["card"]
     assert found["rates"]["blind"]["supported"] < 0.05
     assert card["sobel"]["supported"] == card["center"]["supported"] == card["random"]["supported"] == 0
-    assert card["random weights"]["high"] < 0.15
-    assert card["right"]["low"] > 0.7
+    assert card["random weights"]["high"] < 0.1
+    assert found["rates"]["untrained"]["high"] < 0.05
+    assert card["right"]["low"] > 0.5
     assert 0.5 < found["thresholds"]["learned"] < 1
+
+
+def test_the_level_of_what_the_answer_rests_on_is_laid_by_untrained_networks(rows: list[dict]) -> None:
+    higher = [
+        {**r, "statistics": {**r["statistics"], "reliance": 5.0 + r["statistics"]["reliance"]}}
+        if r["kind"] == "untrained"
+        else r
+        for r in rows
+    ]
+    assert derive(higher)["reliance"] == pytest.approx(derive(rows)["reliance"] + 5, abs=0.011)
+    assert derive(higher)["dependence"] == derive(rows)["dependence"]
+
+
+def test_rates_are_told_by_the_cells_of_a_map(rows: list[dict]) -> None:
+    coarse = [{**r, "cells": 16} if r["kind"] == "map" and r["seed"] == 0 else r for r in rows]
+    grains = rates(coarse)["grains"]
+    assert {name: (g["right"]["maps"], g["blind"]["maps"]) for name, g in grains.items()} == {
+        "up to 4 × 4": (20, 0), "up to 8 × 8": (80, 100), "finer": (0, 0),
+    }  # fmt: skip
 
 
 def test_the_page_shows_the_frozen_file() -> None:

@@ -150,7 +150,7 @@ def test_the_page_shows_every_model_map_and_failure(visit, usual):
         assert tab.get_by_role("list", name=f"Most probable classes by {model}").get_by_role("listitem").count() == 5
     assert tab.locator("canvas.pane").count() == 1 + 11
     assert tab.get_by_text(made_up.FAILURE).is_visible()
-    assert tab.get_by_text(made_up.REASON).is_visible()
+    assert tab.locator(".reason", has_text=made_up.REASON).is_visible()
     top = EXPLANATION.predictions["vgg16"].top(1)[0]
     row = tab.get_by_role("list", name="Most probable classes by vgg16").get_by_role("listitem").first
     assert row.inner_text().split("\n") == [top.label, f"{100 * top.probability:.1f} %"]
@@ -267,7 +267,7 @@ def test_zoom_is_linked_and_can_be_undone(visit, usual):
     tab.get_by_role("button", name="All").click()
     settle(tab)
     assert (drawn(tab, far) == whole).all()
-    assert tab.get_by_text("100 %").is_visible()
+    assert tab.get_by_text("100 %", exact=True).is_visible()
 
 
 def test_a_wheel_scrolls_the_page_until_a_map_is_chosen(visit, usual):
@@ -276,11 +276,11 @@ def test_a_wheel_scrolls_the_page_until_a_map_is_chosen(visit, usual):
     canvas.hover()
     tab.mouse.wheel(0, 40)
     until(tab, "scrollY > 0")
-    assert tab.get_by_text("100 %").is_visible()
+    assert tab.get_by_text("100 %", exact=True).is_visible()
     canvas.click()
     tab.mouse.wheel(0, -200)
     settle(tab)
-    assert not tab.get_by_text("100 %").is_visible()
+    assert not tab.get_by_text("100 %", exact=True).is_visible()
 
 
 def test_the_true_grid_is_shown_and_read(visit, usual):

@@ -51,16 +51,18 @@ def until(client: TestClient, job: dict[str, Any], is_so: Callable[[dict[str, An
 
 @contextmanager
 def held(client: TestClient) -> Iterator[None]:
-    """The computing thread does nothing inside: what is asked for waits."""
+    """The computing threads do nothing inside: what is asked for waits."""
     free = threading.Event()
-    begun = threading.Event()
+    both = threading.Barrier(3)
 
     def hold() -> None:
-        begun.set()
+        both.wait(60)
         free.wait(60)
 
     house_of(client).queue.later(hold)
-    assert begun.wait(60)
+    assert client.portal is not None
+    client.portal.start_task_soon(house_of(client).queue.compute, hold)
+    both.wait(60)
     try:
         yield
     finally:
@@ -228,7 +230,45 @@ def test_a_folder_of_a_later_version_or_that_is_none_is_refused(tmp_path: Path) 
         Store(tmp_path / "c", 60)
 
 
-def test_short_computations_go_before_waiting_jobs(client: TestClient) -> None:
+def test_a_short_computation_does_not_wait_for_the_job_that_runs(client: TestClient) -> None:
+    queue, free = house_of(client).queue, threading.Event()
+    queue.later(lambda: free.wait(60))
+    job = asked(client, **QUICK)
+    assert client.portal is not None
+    assert client.portal.call(queue.compute, lambda: 7) == 7
+    assert job_of(client, job)["state"] == "queued"
+    free.set()
+    assert finished(client, job)["state"] == "done"
+
+
+def test_a_picture_poked_at_while_a_job_runs_is_answered_alike(client: TestClient) -> None:
+    edits = [{"kind": "phantom", "marker": False}]
+    asking = {
+        "picture": "sample:disc-marker",
+        "models": ["phantom:vgg"],
+        "methods": ["gradient", "grad-cam"],
+        "edits": edits,
+    }
+
+    def poke() -> Any:
+        answer = client.post("/api/poke", json=asking)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        for explanation in (e for section in found["view"]["sections"] for e in section["explanations"]):
+            for each in explanation["maps"]:
+                del each["seconds"]
+        return found
+
+    alone = poke()
+    job = asked(client, **SLOW)  # of the same network, with folded weights
+    until(client, job, lambda now: now["progress"]["done"] > 0)
+    assert poke() == alone
+    assert job_of(client, job)["state"] == "running"
+    assert client.delete(job["links"]["self"]).status_code == 202
+    assert finished(client, job)["state"] == "cancelled"
+
+
+def test_short_computations_have_an_order_of_their_own(client: TestClient) -> None:
     queue = house_of(client).queue
     order: list[str] = []
 
@@ -241,13 +281,11 @@ def test_short_computations_go_before_waiting_jobs(client: TestClient) -> None:
         return await asyncio.gather(*tasks)
 
     free, begun = threading.Event(), threading.Event()
-    queue.later(lambda: (begun.set(), free.wait(60)))
-    assert begun.wait(60)
-    job = asked(client, **QUICK)
     assert client.portal is not None
+    client.portal.start_task_soon(queue.compute, lambda: (begun.set(), free.wait(60)))
+    assert begun.wait(60)
     assert client.portal.call(all_of_it) == [None, 2, 1, 0]
     assert order == ["short 2", "short 1", "short 0", "not urgent"]
-    assert job_of(client, job)["started"] is None or finished(client, job)["state"] == "done"
 
 
 def test_short_computations_are_bounded_in_number_and_time(serve: Callable[..., TestClient], tmp_path: Path) -> None:

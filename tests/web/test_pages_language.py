@@ -30,7 +30,9 @@ def test_consent_then_a_checked_story_and_a_question(tmp_path):
         pages.browsing() as browser,
     ):
         job = finished(client, asked(client, picture="sample:disc", models="phantom:resnet", methods="grad-cam"))
-        card = client.post(f"/api/explanations/{job['id']}/trust", json={"model": "phantom:resnet", "method": "grad-cam"})
+        card = client.post(
+            f"/api/explanations/{job['id']}/trust", json={"model": "phantom:resnet", "method": "grad-cam"}
+        )
         finished(client, card.json())
         said = client.post(f"/api/explanations/{job['id']}/narrative", json={"by": "template"}).json()
         claims = [c for p in said["paragraphs"] for c in p["claims"] if c["kind"] != "limit"][:2]

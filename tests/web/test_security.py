@@ -416,7 +416,10 @@ def test_what_expires_goes(client: TestClient, tmp_path: Path) -> None:
     job = finished(client, asked(client, {"file": picture()}, models="phantom:vgg", methods="gradient"))
     house = client.app.state.house  # type: ignore[attr-defined]
     assert house.store.purge() == 0
-    assert house.store.purge(time.time() + 8 * 86400) == 2  # the job and its picture
+    assert house.store.purge(time.time() + 8 * 86400) == 1  # its picture goes with the job
+    lonely = client.post("/api/pictures", files={"file": picture()}).json()
+    assert house.store.purge(time.time() + 8 * 86400) == 1
+    refused(client.get(lonely["picture"]), 404, "not-found")
     refused(client.get(job["links"]["self"]), 404, "not-found")
     assert not list((tmp_path / "data" / "results").iterdir())
     assert not list((tmp_path / "data" / "pictures").iterdir())

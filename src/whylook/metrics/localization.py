@@ -62,8 +62,8 @@ def enrichment(values: Floats, coverage: Floats) -> Score:
     -------
     Score from 0; 1 for a map that is the same everywhere, 1 / area share for one that is nothing outside of the mask.
     The facts hold the `area` share and the `largest` value that there can be at the map's grid (all of it in the cell that
-    the mask fills most), and, as `low` and `high`, the middle 95 % of what the same mask holds at other places of the picture; `z` is the distance from their mean in their
-    standard deviations.
+    the mask fills most), and, as `low` and `high`, the middle 95 % of what the same mask holds at other places of the
+    picture; `z` is the distance from their mean in their standard deviations.
     """
     share = float(coverage.mean())
     inside = mass(values, coverage).value

@@ -78,7 +78,9 @@ def checkpoint_model(
         options = options_of(names.from_json(told["arch_options"]) or told["arch_options"].split())
     built = architecture(arch, num_classes=num_classes, in_chans=in_chans, **options)
     shell = weights.outline(built.build)
-    fit = weights.fitted(stored, shell.state_dict(keep_vars=True), what=f"The weights in {path} and {arch}", network=shell)
+    fit = weights.fitted(
+        stored, shell.state_dict(keep_vars=True), what=f"The weights in {path} and {arch}", network=shell
+    )
     network = weights.fill(built.build, fit.state, shell)
     usual = built.preprocess(network)
     if preprocess is None:

@@ -19,7 +19,11 @@ Limits = Mapping[str, float]
 RESTS = 1.0  # log-odds: what the answer loses at least without the component that it rests on
 RIGHT, WRONG = 3.0, 1.0  # enrichment of that component: a map is right from the one up, and wrong from the other down
 BLIND = ("random", "random weights")  # cannot know the network, and lie nowhere in particular: they set the thresholds
+UNTRAINED = ("untrained", "shuffled")  # a network's own maps, and it has learned nothing
 DUMMIES = ("sobel", "center")  # cannot know the network either, and lie where lesions and markers often do
+GRAINS: Mapping[str, tuple[int, float]] = {
+    "up to 4 × 4": (0, 17), "up to 8 × 8": (17, 65), "finer": (65, math.inf),
+}  # fmt: skip
 PASS = 0.05  # share of blind maps that a threshold lets through
 
 
@@ -52,14 +56,15 @@ def statistic(row: Row, question: str) -> float | None:
 def derive(rows: Sequence[Row]) -> dict[str, float]:
     """Lay the thresholds.
 
-    From `STATISTICS`' questions, all but one: the lowest value that at most 5 % of the blind maps reach. For the
-    similarity to maps of random weights: halfway between what 95 % of the right maps stay below and 1, where explainers
-    are that do not look at the network.
+    From `STATISTICS`' questions, all but two: the lowest value that at most 5 % of the blind maps reach. For what the
+    answer rests on: the lowest that at most 5 % of the maps of untrained networks reach. For the similarity to maps of
+    random weights: halfway between what 95 % of the right maps stay below and 1, where explainers are that do not look at
+    the network.
     """
     limits = {}
     for question in STATISTICS:
         low = question in LOW
-        wanted = ("right",) if low else BLIND
+        wanted = ("right",) if low else UNTRAINED if question == "reliance" else BLIND
         found = [v for r in rows if kind(r) in wanted and (v := statistic(r, question)) is not None]
         edge = float(np.quantile(found, 1 - PASS, method="higher"))
         limits[question] = round((edge + 1) / 2, 2) if low else math.floor(100 * edge + 1) / 100
@@ -84,8 +89,14 @@ def rates(rows: Sequence[Row]) -> dict[str, Any]:
     seeds = sorted({r["seed"] for r in rows})
     without = {seed: derive([r for r in rows if r["seed"] != seed]) for seed in seeds}
 
-    def judged(kinds: Sequence[str], question: str | None, method: str | None = None) -> dict[str, Any]:
-        of_these = [r for r in rows if kind(r) in kinds and method in (None, r["method"])]
+    def judged(
+        kinds: Sequence[str], question: str | None, method: str | None = None, cells: tuple[int, float] = (0, math.inf)
+    ) -> dict[str, Any]:
+        of_these = [
+            r
+            for r in rows
+            if kind(r) in kinds and method in (None, r["method"]) and cells[0] <= r.get("cells", 0) < cells[1]
+        ]
         hits = [
             supported(r, without[r["seed"]]) if question is None else passes(r, question, without[r["seed"]])
             for r in of_these
@@ -94,8 +105,16 @@ def rates(rows: Sequence[Row]) -> dict[str, Any]:
 
     methods = sorted({r["method"] for r in rows if kind(r) == "right"})
     return {
-        "questions": {q: {"blind": judged(BLIND, q), "right": judged(("right",), q)} for q in STATISTICS},
-        "card": {k: judged((k,), None) for k in (*BLIND, *DUMMIES, "wrong", "between", "right")},
+        "questions": {
+            q: {"blind": judged(UNTRAINED if q == "reliance" else BLIND, q), "right": judged(("right",), q)}
+            for q in STATISTICS
+        },
+        "card": {k: judged((k,), None) for k in (*BLIND, *DUMMIES, *UNTRAINED, "wrong", "between", "right")},
+        "untrained": judged(UNTRAINED, None),
+        "grains": {
+            g: {"blind": judged(BLIND, None, cells=c), "right": judged(("right",), None, cells=c)}
+            for g, c in GRAINS.items()
+        },
         "blind": judged((*BLIND, *DUMMIES), None),
         "methods": {m: judged(("right",), None, m) for m in methods},
     }
@@ -136,6 +155,7 @@ def frozen(rows: Sequence[Row], patients: int) -> dict[str, Any]:
 
 
 _ASKS = {
+    "reliance": "answer rests on the picture",
     "dependence": "answer depends on what is marked",
     "learned": "map depends on what was learned",
     "stability": "mirrored picture",
@@ -143,6 +163,7 @@ _ASKS = {
     "place": "marked region",
 }
 _MEANS = {
+    "reliance": "log-odds lost where all is blurred, less the most that copies with random weights lose",
     "dependence": "mean standard score of deletion, insertion and knock-out",
     "learned": "rank correlation with maps of random weights",
     "stability": "rank correlation with the mirrored picture's map",
@@ -152,6 +173,8 @@ _MEANS = {
 _KINDS = {
     "random": "numbers drawn by lot",
     "random weights": "the method's map of the same network with random weights",
+    "untrained": "the method's map of a network that is untrained itself",
+    "shuffled": "the method's map of a network whose weights are shuffled, each tensor in itself",
     "sobel": "the picture's edges (Sobel)",
     "center": "a blob in the middle",
     "wrong": f"the method's map, not denser on what the network rests on (enrichment up to {WRONG:g})",
@@ -174,13 +197,20 @@ def markdown(found: Mapping[str, Any]) -> str:
         for q, r in known["questions"].items()
     ]
     cards = [(_KINDS[k], share(r), str(r["maps"])) for k, r in known["card"].items() if r["maps"]]
+    grains = [
+        (g, share(r["right"]), str(r["right"]["maps"]), share(r["blind"]), str(r["blind"]["maps"]))
+        for g, r in known["grains"].items()
+    ]
     methods = [(f"`{m}`", share(r), str(r["maps"])) for m, r in known["methods"].items()]
     return (
         f"{made['maps']:,} maps of {made['networks']} networks ({len(made['seeds'])} training seeds); patients of each "
         f"network's own: {made['patients per network']}.\n\n"
         + _grid(("question", "measured by", "*supported* if", "blind maps that pass", "right maps that pass"), rows)
-        + "\n**The card's verdict** (both deciding questions):\n\n"
+        + "\nBlind to the picture, in the row of what the answer rests on, are maps of untrained networks.\n"
+        + "\n**The card's verdict** (all three deciding questions):\n\n"
         + _grid(("map", "*supported*", "maps"), cards)
+        + "\n**By the map's own cells**:\n\n"
+        + _grid(("cells", "right maps *supported*", "maps", "blind maps *supported*", "maps"), grains)
         + "\n**Right maps by method**:\n\n"
         + _grid(("method", "*supported*", "maps"), methods)
     )

@@ -869,7 +869,8 @@ class App {
     const node = el("section", { class: "part" });
     if (section.title) node.append(el("h2", {}, isolate(section.title)));
     for (const paragraph of section.text) node.append(el("p", { class: "prose", dir: "auto" }, paragraph));
-    if (section.table) node.append(this.table(section.table));
+    const { embedded } = this.options;
+    if (section.table && !embedded) node.append(this.table(section.table));
     const views = new Map();
     for (const explanation of section.explanations) {
       const picture = this.payload.pictures[explanation.picture];
@@ -880,6 +881,10 @@ class App {
         this.views.push(view);
       }
       node.append(this.explanation(explanation, picture, views.get(key), section.title ? "h3" : "h2"));
+    }
+    if (section.table && embedded) {
+      // Among other things maps come first.
+      node.append(el("details", { class: "read-off" }, el("summary", {}, "What can be read off these maps"), this.table(section.table)));
     }
     if (section.narrative) node.append(narrative(section.narrative, section.title ? "h3" : "h2"));
     for (const { facts, picture } of section.explanations) {

@@ -40,7 +40,7 @@ def _body(card: TrustCard) -> str:
             _seen(card),
             f'<section><ul class="warnings">{warned}</ul></section>' if warned else "",
             f'<section class="questions"><p class="muted">{_KEY}Shaded: what chance reaches. Upright line: its level. Dot: '
-            "this map. The first two questions decide; the others inform.</p>",
+            "this map. The first three questions decide; the others inform.</p>",
             *(_question(q) for q in card.questions if q.decides),
             '<div class="others">',
             *(_question(q) for q in card.questions if not q.decides and q.name != "place"),

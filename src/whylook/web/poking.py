@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ Fill = Literal["blur", "mean", "noise"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
 _BLURRED_AT = 256  # longest side at which the blur is computed: what it leaves has no finer detail
 _MASK_PIXELS = 16_000_000
+_REMEMBERED = 16  # pictures per network
+_FIRST: WeakKeyDictionary[Any, OrderedDict[str, Prediction]] = WeakKeyDictionary()  # answers, by network and picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +268,6 @@ def poke(
     score: ScoreName = "logit",
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
-    stopped: Callable[[], None] = lambda: None,
 ) -> Poked:
     """Ask models about a picture and about a changed one, both times about the same class.
 
@@ -275,7 +278,6 @@ def poke(
     targets : by the model's name, the class that is explained; where none is given, the model's first answer to `image`.
     against, score, parameters : as for `explain`; the margin does not depend on `score`.
     seed : of the methods' random numbers.
-    stopped : called between the models; may raise to end it.
 
     Raises
     ------
@@ -289,29 +291,31 @@ def poke(
     before: dict[str, Answer] = {}
     after: dict[str, Answer] = {}
     classes: dict[str, int] = {}
+    fingerprints: dict[str, str] = {}
     predictions: dict[str, Prediction] = {}
     maps: list[Map] = []
     failures: list[tuple[str, str, str]] = []
     whole: Explanation | None = None
     for model in models:
-        stopped()
-        first = answer(model, image)
+        first = _first(model, image)
         index = (targets or {}).get(model.name)
         index = first.top(1)[0].index if index is None else index
         other = None if against is None else class_index(model, against)
-        second = answer(model, changed)
         classes[model.name] = index
-        before[model.name], after[model.name] = (_answer(model, said, index, other) for said in (first, second))
-        predictions[model.name] = second
+        before[model.name] = _answer(model, first, index, other)
         try:
             whole = explain(
                 changed, model, methods, index, against=other, score=score, parameters=parameters, seed=seed
             )  # fmt: skip
         except Unsupported as error:
             failures.append((model.name, "", str(error)))
+            predictions[model.name] = answer(model, changed)
         else:
             maps += whole.maps
             failures += whole.failures
+            fingerprints |= whole.fingerprints
+            predictions[model.name] = whole.predictions[model.name]
+        after[model.name] = _answer(model, predictions[model.name], index, other)
     if whole is None:
         raise Unsupported(failures[0][2] if failures else "No model was given; name at least one.")
     explanation = replace(
@@ -320,9 +324,21 @@ def poke(
         predictions=predictions,
         maps=tuple(maps),
         failures=tuple(failures),
-        fingerprints={m.name: m.fingerprint for m in models},
+        fingerprints=fingerprints,
     )
     return Poked(classes, before, after, explanation)
+
+
+def _first(model: Model, image: Image) -> Prediction:
+    """What the model says of the picture as it was; asked once while a person pokes at it."""
+    from whylook.explainer import answer
+
+    known = _FIRST.setdefault(model.network, OrderedDict())
+    if image.sha256 not in known:
+        known[image.sha256] = answer(model, image)
+        while len(known) > _REMEMBERED:
+            known.popitem(last=False)
+    return known[image.sha256]
 
 
 def _answer(model: Model, prediction: Prediction, index: int, against: int | None) -> Answer:

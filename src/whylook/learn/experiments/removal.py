@@ -63,13 +63,12 @@ def removal(image: Image, model: Model, window: str, fill: str) -> Outcome:
         assert score.chance is not None
         curves = score.curves
         numbers |= {"area": score.value, "chance": score.chance}
-        verdict = "below" if score.value < score.chance else "not below"
-        follows = (
-            "so the map's order does matter" if verdict == "below" else "so the map's order is no better than chance"
-        )
+        better = score.value < score.chance
+        lies = "lies below" if better else "does not lie below"
+        follows = "so the map's order does matter" if better else "so the map's order is no better than chance"
         sentences.append(
             f"Filled in, in the order of the map, highest first, the log-odds stay at {number(score.value)} on average; in "
-            f"{score.n} random orders, at {number(score.chance)}. The map's curve lies {verdict} that of chance, {follows}."
+            f"{score.n} random orders, at {number(score.chance)}. The map's curve {lies} that of chance, {follows}."
         )
         along = curves["share"]
         plots = (

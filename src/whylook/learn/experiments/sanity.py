@@ -21,6 +21,7 @@ from whylook.trustcard.verdicts import thresholds
 _METHODS = ("gradient", "input-x-gradient", "guided-backprop", "grad-cam", "lrp")
 _EDGES = "edge-detector"
 _STAGES, _DRAWS = 5, 3
+_LITTLE = 0.3
 
 
 @experiment(
@@ -66,12 +67,7 @@ def random_weights(image: Image, model: Model, method: str) -> Outcome:
         f"With all weights random, the {title} map of {shown.target.label} has a rank correlation of {number(round(left, 3))} "
         f"with the trained network's (mean of {_DRAWS} draws).",
         f"That is {'above' if left > level else 'not above'} {number(level)}, where the trust card draws the line: "
-        + (
-            "much of this map is there without anything learned, so it is made of the picture and of the method."
-            if left > level
-            else "most of this map is lost with the weights, as it must be for a map of what was learned. That alone does not "
-            "make it right."
-        ),
+        + _stays(left, level),
         f"The trained map's rank correlation with the picture's edges is {number(round(edge, 3))}. An edge detector looks at "
         "no network and stays at 1, whatever the weights.",
     ]
@@ -104,6 +100,15 @@ def random_weights(image: Image, model: Model, method: str) -> Outcome:
         fingerprints={**explanation.fingerprints, **blank.fingerprints},
     )
     return Outcome((*foreign(model, image), *sentences), {"left": left, "edges": edge}, (both,), (plot,))
+
+
+def _stays(left: float, level: float) -> str:
+    if left > level:
+        return "much of this map is there without anything learned, so it is made of the picture and of the method."
+    kept = (
+        "a part of it is there without anything learned" if left > _LITTLE else "little of it stays without the weights"
+    )
+    return f"{kept}, and the rest depends on them, as it must in a map of what was learned. That alone does not make it right."
 
 
 def _edges(like: Map, model: Model, image: Image) -> Map:

@@ -22,12 +22,12 @@ from whylook.web.house import House, TheHouse
 from whylook.web.jobs.job import Job
 from whylook.web.parameters import checked
 from whylook.web.uploads import take
-from whylook.web.work.explaining import VIEW, draw, draw_again
+from whylook.web.work.explaining import PLACES, VIEW, draw, draw_again
 
 router = APIRouter(prefix="/api/explanations", tags=["explanations"], responses=ERRORS)
 _MOST_MAPS = 400  # of a job
 _PIECE = 1 << 16
-_ZIPPED = ("report.html", "maps.npz", "result.json", "narrative.json", "narrative.md", "answers.json")
+_OURS = (VIEW, PLACES)  # the server's own files beside a result's
 
 
 @router.post("", status_code=202, response_model=JobAnswer, responses=FULL | GONE, summary="Explain pictures")
@@ -182,7 +182,7 @@ def _packed(house: House, job: Job) -> tuple[IO[bytes], int]:
     packed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has been sent
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(place.iterdir()):
-            if path.name in _ZIPPED or (path.name.startswith("figure") and path.suffix == ".png"):
+            if path.name not in _OURS and not path.name.startswith("."):
                 archive.write(path, f"whylook/{path.name}")
     size = packed.tell()
     packed.seek(0)

@@ -48,6 +48,17 @@ class ChapterAnswer(LessonAnswer):
     html: str
     experiments: list[UseAnswer]
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "slug": "gradient", "title": "The gradient", "part": "theory", "part_title": "Theory",
+                    "html": "<p>How much does the score change where the picture does?</p>", "experiments": [],
+                }
+            ]
+        }
+    )  # fmt: skip
+
 
 class Asked(BaseModel):
     """An experiment that is to be made."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +9,17 @@ from fastapi import APIRouter
 from fastapi import Path as Part
 from fastapi.responses import FileResponse
 
+import whylook
 from whylook.web.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).resolve().parents[1] / "static"
 # The report's and the trust card's own, so that what is on the page and what is saved never differ.
+_ROOMS = Path(whylook.__file__).parent
 _SHARED = {
-    name: files(room).joinpath(name)
-    for name, room in (
-        ("viewer.js", "whylook.report"),
-        ("viewer.css", "whylook.report"),
-        ("card.css", "whylook.trustcard"),
-    )
+    "viewer.js": _ROOMS / "report" / "viewer.js",
+    "viewer.css": _ROOMS / "report" / "viewer.css",
+    "card.css": _ROOMS / "trustcard" / "card.css",
 }
 _KINDS = {
     ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
@@ -43,7 +41,7 @@ for _path in _SHELLS:
 def static(name: Annotated[str, Part(max_length=200)]) -> FileResponse:
     """Return a file of the pages."""
     if name in _SHARED:
-        return _file(Path(str(_SHARED[name])))
+        return _file(_SHARED[name])
     if "\0" in name:
         raise NotFound("There is no such file.")
     file = (STATIC / name).resolve()

@@ -1,4 +1,4 @@
-"""A thread that computes: short things first, then jobs in the order they came."""
+"""Two threads that compute: one takes jobs in the order they came, the other what somebody waits for at the page."""
 
 from __future__ import annotations
 
@@ -40,14 +40,17 @@ class Stopped(BaseException):
 
 
 class Queue:
-    """Jobs that wait, the one that runs, and short computations that go before them.
+    """Jobs that wait, the one that runs, and short computations that need not wait for it.
+
+    A network is lent to one pass at a time, whichever thread makes it, so a short computation has its turn between two
+    passes of the job that runs.
 
     Parameters
     ----------
     store, events : where jobs are kept, and who is told.
     work : what to do for a job, by its kind: called with the job and a function that reports progress.
     limits : how many may wait, and how long one may run.
-    name : of the thread.
+    name : of the thread that runs jobs; the other's is longer.
     """
 
     def __init__(
@@ -64,35 +67,42 @@ class Queue:
         self._deadline = float("inf")
         self._stop: str | None = None
         self._closing = False
-        self._thread = threading.Thread(target=self._compute, name=name, daemon=True)
+        self._threads = (
+            threading.Thread(target=self._compute, name=name, daemon=True),
+            threading.Thread(target=self._attend, name=f"{name}-short", daemon=True),
+        )
 
     def start(self) -> None:
         """Take up what waited when the server was last stopped, and begin to compute."""
         with self._changed:
             self._waiting.extend(self._store.recovered(self._work))
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self, patience: float = 10.0) -> bool:
-        """Stop the job that runs at its next report, and the thread; what waits is kept for the next start.
+        """Stop the job that runs at its next report, and the threads; what waits is kept for the next start.
 
         Parameters
         ----------
-        patience : seconds to wait for the thread.
+        patience : seconds to wait for the threads.
 
         Returns
         -------
-        Whether it has ended; one that has not is in the middle of a single step, and writes nothing more but how it ends.
+        Whether they have ended; one that has not is in the middle of a single step, and writes nothing more but how it
+        ends.
         """
         with self._changed:
             self._closing = True
             self._stop = self._stop or "closing"
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(patience)
+        end = time.monotonic() + patience
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, end - time.monotonic()))
         for short in self._short:
             for _, future in short:
                 future.cancel()
-        return not self._thread.is_alive()
+        return not any(thread.is_alive() for thread in self._threads)
 
     # Jobs
 
@@ -151,11 +161,11 @@ class Queue:
     # Short computations
 
     async def compute(self, function: Callable[[], T], *, urgent: bool = True, timeout: float | None = None) -> T:
-        """Run a short function on the computing thread, and return what it returns.
+        """Run a short function on the thread for such, and return what it returns.
 
         Parameters
         ----------
-        function : run before the jobs that wait, after what runs.
+        function : run beside the job that runs, after short functions that came before it.
         urgent : before other short functions that wait, too, in the order they come; else behind them.
         timeout : seconds to wait for it, its turn included; by default 60.
 
@@ -181,28 +191,35 @@ class Queue:
             raise TooLong(f"It was not done in {seconds:g} seconds; ask for less, or later.") from error
 
     def later(self, function: Callable[[], Any]) -> None:
-        """Run a function on the computing thread when nothing else waits; an error in it is nobody's."""
+        """Run a function on the jobs' thread when none waits; an error in it is nobody's."""
         with self._changed:
             self._idle.append(function)
             self._changed.notify_all()
 
-    # The thread
+    # The threads
+
+    def _attend(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or any(self._short))
+                if self._closing:
+                    return
+                short = next(those.popleft() for those in self._short if those)
+            _answer(*short)
 
     def _compute(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or any(self._short) or self._waiting or self._idle)
+                self._changed.wait_for(lambda: self._closing or self._waiting or self._idle)
                 if self._closing:
                     return
-                short = next((those.popleft() for those in self._short if those), None)
-                if short is None and self._idle and not self._waiting:
-                    short = (self._idle.popleft(), Future())
-                if short is None:
+                idle = None if self._waiting else self._idle.popleft()
+                if idle is None:
                     self._running, self._progress = self._waiting.popleft(), Progress()
                     self._stop, self._told = None, 0.0
                     job, behind = self._running, [w.id for w in self._waiting]
-            if short is not None:
-                _answer(*short)
+            if idle is not None:
+                _answer(idle, Future())
                 continue
             self._events.changed(behind)
             self._run(job)

@@ -91,11 +91,13 @@ export function trust(job, view, context) {
 /* ---- the card -------------------------------------------------------------------------------------------------- */
 
 function whole(card, called, picture) {
+  const count = card.questions.filter((q) => q.decides).length;
+  const deciding = { 2: "two", 3: "three" }[count] ?? count;
   return [
     el("h2", { id: "believe-title", tabindex: "-1" }, `Can it be believed? ${called}`, picture && [", ", el("bdi", {}, picture)]),
     el("div", { class: `verdict ${CLASS[card.verdict]}` }, el("p", { class: "word" }, capital(card.verdict)), el("p", {}, card.because)),
     card.warnings.length > 0 && el("ul", { class: "warnings" }, card.warnings.map((w) => el("li", {}, w))),
-    el("p", { class: "muted" }, "Shaded: what chance reaches. Upright line: its level. Dot: this map. The first two questions decide; the others inform."),
+    el("p", { class: "muted" }, `Shaded: what chance reaches. Upright line: its level. Dot: this map. The first ${deciding} questions decide; the others inform.`),
     el("div", { class: "questions" }, card.questions.filter((q) => q.decides).map(question)),
     el("div", { class: "questions others" }, card.questions.filter((q) => !q.decides).map(question)),
     (card.error_rates).map((text) => el("p", { class: "muted" }, text)),
