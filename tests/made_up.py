@@ -37,7 +37,7 @@ def picture(width: int = 96, height: int = 64, name: str = "cat.png") -> Image:
 
 def bump(rows: int, columns: int, y: float, x: float) -> np.ndarray:
     i, j = np.mgrid[:rows, :columns]
-    return np.exp(-(((i + 0.5) / rows - y) ** 2 + ((j + 0.5) / columns - x) ** 2) / 0.05)
+    return np.asarray(np.exp(-(((i + 0.5) / rows - y) ** 2 + ((j + 0.5) / columns - x) ** 2) / 0.05))
 
 
 def values_of(method: str, number: int, rng: np.random.Generator) -> np.ndarray:
