@@ -37,14 +37,14 @@ def picture(width: int = 96, height: int = 64, name: str = "cat.png") -> Image:
 
 def bump(rows: int, columns: int, y: float, x: float) -> np.ndarray:
     i, j = np.mgrid[:rows, :columns]
-    return np.exp(-(((i + 0.5) / rows - y) ** 2 + ((j + 0.5) / columns - x) ** 2) / 0.05)
+    return np.asarray(np.exp(-(((i + 0.5) / rows - y) ** 2 + ((j + 0.5) / columns - x) ** 2) / 0.05))
 
 
 def values_of(method: str, number: int, rng: np.random.Generator) -> np.ndarray:
     if method.endswith("gradient"):
-        return np.abs(rng.normal(size=(56, 56))) * bump(56, 56, 0.5, 0.5) * 10.0 ** (-6 * number)
+        return np.asarray(np.abs(rng.normal(size=(56, 56))) * bump(56, 56, 0.5, 0.5) * 10.0 ** (-6 * number))
     if method.endswith("signed"):
-        return rng.normal(size=(28, 28)) * bump(28, 28, 0.4, 0.6) * 1e-3
+        return np.asarray(rng.normal(size=(28, 28)) * bump(28, 28, 0.4, 0.6) * 1e-3)
     grid = (7, 14, 8, 7)[number % 4]
     return 3.2 * bump(grid, grid, 0.4, 0.3 + 0.1 * (number % 4))
 

@@ -36,7 +36,7 @@ def brute(
     sampled = values[rows.clip(0, values.shape[0] - 1)][:, columns.clip(0, values.shape[1] - 1)] * seen
     where = np.add.outer(3 * (3 * ys / size[0]).astype(int), (3 * xs / size[1]).astype(int))
     mass = np.bincount(where.ravel(), sampled.ravel(), 9)
-    return mass / mass.sum()
+    return np.asarray(mass / mass.sum())
 
 
 @pytest.mark.parametrize("visible", [BOX, (0.0, 15.0, 60.0, 75.0), (7.5, 15.25, 52.5, 75.5)])
@@ -148,7 +148,7 @@ def verdicts(known: Facts) -> dict[frozenset[str], str]:
 
 def test_the_order_of_the_models_changes_nothing() -> None:
     e = of_explanation(made_up.explanation(methods=["made-up-cam"], failing=False, empty=False))
-    turned = replace(e, maps=e.maps[::-1], answers=dict(reversed(e.answers.items())))
+    turned = replace(e, maps=e.maps[::-1], answers=dict(reversed(list(e.answers.items()))))
     assert verdicts(facts(e)) == verdicts(facts(turned))
     assert len(verdicts(facts(e))) == 6
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -91,7 +91,15 @@ def plain_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z][\w.:+/\-]*[\w+]", name):
         return quoted(name)
     taken = _words(name) & (LEXICON | SPATIAL) and not re.search(r"[\d_:]", name)
-    return quoted(name) if taken or any(p.search(name) for _, p in BANNED) else name
+    return quoted(name) if taken or name.lower() in _methods() or any(p.search(name) for _, p in BANNED) else name
+
+
+@cache
+def _methods() -> frozenset[str]:
+    """How methods are written, in lower case: a model that is called like one is written in quotation marks."""
+    from whylook.methods import METHODS
+
+    return frozenset(s.lower() for m in METHODS for s in (m.name, m.title))
 
 
 def _words(text: str) -> set[str]:
@@ -123,6 +131,7 @@ class Reading:
         for m in re.finditer(r"“([^“”]*)”|\"([^\"]*)\"", text):
             inner = m[1] if m[1] is not None else m[2]
             these = [Mention(d, n, m.start(), m.end()) for d, n, s in names if s == inner]
+            these = [t for t in these if t.dimension != "methods"] or these  # what is called like a method is meant
             if inner in sentences:  # it may have the words of a name that is not meant
                 these = [t for t in these if any(t.name in subject(f, t.dimension) for f in self.cited)]
             elif not these:
