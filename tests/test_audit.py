@@ -420,3 +420,18 @@ def test_real_networks_fed_wrongly_are_caught_and_rightly_fed_are_not(
     assert caught.words.startswith(f"{OTHER}: {right} (")
     if name.startswith("mobile"):
         assert (seen[0].top != seen[1].top).sum() >= 12
+
+
+def test_what_may_be_said_of_sizes_is_by_the_rule_of_conventions() -> None:
+    seen = whylook.audit("phantom:vgg", [load_image(p.pixels) for p in dataset("clean", 12)])
+    assert seen.sizes is not None
+    as_conventions = decide([Candidate(r.convention.name, r.values, r.evidence.top) for r in seen.variants], hits=False)
+    assert seen.sizes.kind == as_conventions.kind != "other"  # the right one raises no alarm
+    assert [r.versus for r in seen.variants] == list(seen.sizes.comparisons)
+    # Whatever the films leave open, ways that change nothing at all are named.
+    same = [Candidate(r.convention.name, np.ones(12), np.arange(12)) for r in seen.variants]
+    told = words.sizes(replace(seen, sizes=decide(same, hits=False)))
+    assert "not distinguishable" in told
+    assert all(r.convention.name in told for r in seen.variants[1:])
+    few = whylook.audit("phantom:vgg", [load_image(p.pixels) for p in dataset("clean", 2)])
+    assert "not assessable" in words.sizes(few)

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from safetensors.torch import save_file
 
+from whylook import load_model
 from whylook.cli import run
 from whylook.comparison.pictures import outline
 from whylook.comparison.plots import Axis, forest, strip
@@ -114,6 +116,47 @@ def test_again_measures_nothing_and_gives_the_same(
     assert json.loads(printed.out) == json.loads(before["compare.json"])
     assert "12 results were there" in printed.err
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+
+
+def test_a_narrative_is_on_the_page_and_goes_with_the_comparison_that_it_is_of(
+    done: tuple[int, Path], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "told"
+    shutil.copytree(done[1], place)
+    asked = ["compare", str(folder), *MODELS, "-x", "grad-cam", "-x", "gradient", "-o", str(place)]
+    run([*asked, "--narrate"])
+    claims = json.loads((place / "narrative.json").read_text("utf-8"))["pictures"][0]["claims"]
+    assert claims
+    printed = " ".join(capsys.readouterr().out.split())
+    page = Outline((place / "compare.html").read_text("utf-8"))
+    assert not page.wrong
+    assert "told" in page.ids
+    for claim in claims:
+        assert " ".join(claim["text"].split()) in printed
+    assert json.loads((place / "compare.json").read_text("utf-8"))["narrative"] == "narrative.json"
+    run(asked)
+    assert not (place / "narrative.json").exists()
+    assert not (place / "narrative.md").exists()
+
+
+def test_a_network_of_ones_own_is_compared_by_its_options(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_films.py").write_text(
+        "from whylook.phantom.networks import build\ndef make(in_chans):\n    return build('vgg')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    save_file(load_model("phantom:vgg").network.state_dict(), tmp_path / "own.safetensors")
+    (tmp_path / "names.txt").write_text("\n".join(LABELS))
+    out = tmp_path / "out"
+    run(["compare", str(folder), "-m", "phantom:vgg", "--arch", "own_films:make", "--checkpoint",
+         str(tmp_path / "own.safetensors"), "--in-chans", "1", "--mean", "0.3", "--std", "0.25", "--input-size", "64",
+         "--resize", "64", "--class-names", str(tmp_path / "names.txt"), "--name", "mine", "-x", "grad-cam",
+         "-o", str(out)])  # fmt: skip
+    told = json.loads((out / "compare.json").read_text("utf-8"))
+    same = [c for c in told["contrasts"] if {c["first"], c["second"]} == {"phantom:vgg", "mine"}]
+    assert same
+    assert {c["difference"]["value"] for c in same} == {0}  # one network, by two roads
 
 
 def test_the_page_is_well_formed_and_fetches_nothing(done: tuple[int, Path]) -> None:

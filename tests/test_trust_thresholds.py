@@ -16,7 +16,7 @@ def row(what: str, number: int, value: float, *, similar: float = 0.2, dense: fl
     """One measured map whose every statistic is `value`."""
     return {
         "kind": what, "method": "gradient", "network": f"net {number % 10}", "seed": number % 5,
-        "cells": 64, "drops": [0.2, 4.0, -0.1], "enrichment": {c: [dense, value] for c in ("lesion", "marker", "catheter")},
+        "cells": 4096, "drops": [0.2, 4.0, -0.1], "enrichment": {c: [dense, value] for c in ("lesion", "marker", "catheter")},
         "statistics": {**dict.fromkeys(STATISTICS, value), "learned": similar},
     }  # fmt: skip
 
@@ -38,6 +38,16 @@ def test_one_blind_map_in_twenty_passes(rows: list[dict]) -> None:
     assert limits["learned"] == pytest.approx((95 / 200 + 1) / 2, abs=0.01)  # halfway to the explainers at 1
     assert not any(supported(r, limits) for r in blind)
     assert all(supported(r, limits) for r in rows if r["kind"] == "map")
+
+
+def test_coarse_maps_have_a_threshold_of_their_own(rows: list[dict]) -> None:
+    coarse = [{**row("random", i, i / 200), "cells": 16} for i in range(100)]
+    limits = derive(rows + coarse)
+    assert limits["dependence:16"] == pytest.approx(limits["dependence"] / 2, abs=0.01)
+    assert "dependence:64" not in limits  # no map of that grain was measured
+    maps = [{**r, "statistics": {**r["statistics"], "dependence": 0.6}} for r in coarse[:1]]
+    assert passes(maps[0], "dependence", limits)
+    assert not passes({**maps[0], "cells": 17}, "dependence", limits)
 
 
 def test_what_a_map_is_called_rests_on_the_counterfactual_drop() -> None:
@@ -72,7 +82,7 @@ def test_the_frozen_file_holds_what_it_promises() -> None:
     card = found["rates"]["card"]
     assert found["rates"]["blind"]["supported"] < 0.05
     assert card["sobel"]["supported"] == card["center"]["supported"] == card["random"]["supported"] == 0
-    assert card["random weights"]["high"] < 0.1
+    assert card["random weights"]["high"] < 0.12  # of those that could be assessed
     assert found["rates"]["untrained"]["high"] < 0.05
     assert card["right"]["low"] > 0.5
     assert 0.5 < found["thresholds"]["learned"] < 1
@@ -93,7 +103,7 @@ def test_rates_are_told_by_the_cells_of_a_map(rows: list[dict]) -> None:
     coarse = [{**r, "cells": 16} if r["kind"] == "map" and r["seed"] == 0 else r for r in rows]
     grains = rates(coarse)["grains"]
     assert {name: (g["right"]["maps"], g["blind"]["maps"]) for name, g in grains.items()} == {
-        "up to 4 × 4": (20, 0), "up to 8 × 8": (80, 100), "finer": (0, 0),
+        "up to 4 × 4": (20, 0), "up to 8 × 8": (0, 0), "finer": (80, 100),
     }  # fmt: skip
 
 

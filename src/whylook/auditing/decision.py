@@ -15,6 +15,7 @@ from whylook.statistics.significance import ALPHA
 DECLARED = "the declared convention is the best supported"
 OTHER = "another convention is better supported"
 NOT_ASSESSABLE = "not assessable"
+NO_OTHER = "these pictures tell no convention from the declared one"
 LEAD = 0.02  # share of the higher mean: a smaller lead is the network's taste for contrast, see docs/audit.md
 CHANGED = (
     0.05  # share of the pictures whose first class must change: without that, feeding it otherwise changes nothing
@@ -110,8 +111,7 @@ def decide(candidates: Sequence[Candidate], *, hits: bool, seed: int = 0) -> Dec
     if not hits and (one_class := _one_class(declared, "the declared convention")):
         return Decision("not assessable", f"{NOT_ASSESSABLE} ({one_class})", 0, comparisons)
     if len(not_lower) == m:
-        why = "these pictures tell no convention from the declared one"
-        return Decision("not assessable", f"{NOT_ASSESSABLE} ({why})", 0, comparisons)
+        return Decision("not assessable", f"{NOT_ASSESSABLE} ({NO_OTHER})", 0, comparisons)
     return Decision("declared", DECLARED, 0, comparisons, _names(candidates, not_lower, 0))
 
 

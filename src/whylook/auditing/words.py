@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whylook.auditing.decision import CHANGED, LEAD, ONE_CLASS, commonest, difference, p_value
+from whylook.auditing.decision import CHANGED, LEAD, NO_OTHER, ONE_CLASS, commonest, difference, p_value
 
 if TYPE_CHECKING:
     from whylook.auditing.audit import Audit, Row
@@ -70,11 +70,12 @@ def sizes(audit: Audit) -> str:
     if found.kind == "other":
         told = found.words.partition(": ")[2]
         return f"Size and interpolation: another way is better supported than that of the {around} above: {told}."
-    if found.kind == "not assessable":
+    alike = [row.convention.name for row in audit.variants[1:]] if NO_OTHER in found.words else found.same
+    if found.kind == "not assessable" and not alike:
         return f"Size and interpolation: {found.words}."
-    if not found.same:
+    if not alike:
         return "Size and interpolation: every other way is less supported."
-    return f"Size and interpolation: no other way is better supported; not distinguishable: {'; '.join(found.same)}."
+    return f"Size and interpolation: no other way is better supported; not distinguishable: {'; '.join(alike)}."
 
 
 def caution(audit: Audit) -> str:

@@ -70,7 +70,9 @@ def _folded_metric(comparison: Comparison, metric: str) -> str:
     known = sum(f.verdict.kind != "not assessable" for f in found)
     pairs = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
     said = f"a difference in {differ} of {pairs}" if known else "not assessable"
-    title = f'<span class="measure">{_safe(METRICS[metric].title)}</span>' + (f" {said}" if found else "")
+    if len(found) == 1:
+        said = found[0].verdict.words
+    title = f'<span class="measure">{_safe(METRICS[metric].title)}</span>' + (f" {_safe(said)}" if found else "")
     return f"<details><summary>{title}</summary>{body}</details>"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whylook.comparison.contrasts import Contrast, Level
-from whylook.report.bundle import save_narratives, write_text, writing
+from whylook.report.bundle import NARRATIVE, save_narratives, write_text, writing
 from whylook.report.manifest import to_json, versions
 from whylook.report.words import plain
 
@@ -171,11 +172,24 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def save(comparison: Comparison, folder: Path, narrative: Narrative | None = None) -> Path:
-    """Write everything, compare.json last: a folder that has one is whole."""
+    """Write everything, compare.json last: a folder that has one is whole. What an earlier run told is taken away."""
+    told = _told(folder)
     with writing(folder, RESULT):
         write_text(folder / SCORES, to_csv(comparison))
         write_text(folder / PAGE, comparison.html(narrative))
         if narrative is not None:
             save_narratives([narrative], folder)
-        write_text(folder / RESULT, to_json(document(comparison)))
+        elif told:
+            for name in NARRATIVE:
+                (folder / name).unlink(missing_ok=True)
+        about = {} if narrative is None else {"narrative": NARRATIVE[0]}
+        write_text(folder / RESULT, to_json({**document(comparison), **about}))
     return folder
+
+
+def _told(folder: Path) -> bool:
+    """Whether the narrative in a folder is an earlier comparison's own; another's may be somebody's file."""
+    try:
+        return bool(json.loads((folder / RESULT).read_text("utf-8")).get("narrative") == NARRATIVE[0])
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -10,7 +10,7 @@ import numpy as np
 
 from whylook.phantom.rank import COMPONENTS
 from whylook.statistics import Estimate, mean_interval, wilson
-from whylook.trustcard.verdicts import DECIDE, LOW, STATISTICS
+from whylook.trustcard.verdicts import COARSE, DECIDE, LOW, STATISTICS, limit
 from whylook.trustcard.words import share
 
 Row = dict[str, Any]
@@ -21,9 +21,9 @@ RIGHT, WRONG = 3.0, 1.0  # enrichment of that component: a map is right from the
 BLIND = ("random", "random weights")  # cannot know the network, and lie nowhere in particular: they set the thresholds
 UNTRAINED = ("untrained", "shuffled")  # a network's own maps, and it has learned nothing
 DUMMIES = ("sobel", "center")  # cannot know the network either, and lie where lesions and markers often do
-GRAINS: Mapping[str, tuple[int, float]] = {
-    "up to 4 × 4": (0, 17), "up to 8 × 8": (17, 65), "finer": (65, math.inf),
-}  # fmt: skip
+# Cells of a map: from, below.
+GRAINS: Mapping[str, tuple[int, float]] = {"up to 4 × 4": (0, 17), "up to 8 × 8": (17, 65), "finer": (65, math.inf)}
+_FEWEST = 20  # maps that a threshold is laid on
 PASS = 0.05  # share of blind maps that a threshold lets through
 
 
@@ -56,18 +56,29 @@ def statistic(row: Row, question: str) -> float | None:
 def derive(rows: Sequence[Row]) -> dict[str, float]:
     """Lay the thresholds.
 
-    From `STATISTICS`' questions, all but two: the lowest value that at most 5 % of the blind maps reach. For what the
-    answer rests on: the lowest that at most 5 % of the maps of untrained networks reach. For the similarity to maps of
-    random weights: halfway between what 95 % of the right maps stay below and 1, where explainers are that do not look at
-    the network.
+    From `STATISTICS`' questions, all but two: the lowest value that at most 5 % of the blind maps reach; for dependence,
+    of those that are as coarse. For what the answer rests on: the lowest that at most 5 % of the maps of untrained networks
+    reach. For the similarity to maps of random weights: halfway between what 95 % of the right maps stay below and 1, where
+    explainers are that do not look at the network.
     """
     limits = {}
     for question in STATISTICS:
         low = question in LOW
         wanted = ("right",) if low else UNTRAINED if question == "reliance" else BLIND
-        found = [v for r in rows if kind(r) in wanted and (v := statistic(r, question)) is not None]
-        edge = float(np.quantile(found, 1 - PASS, method="higher"))
-        limits[question] = round((edge + 1) / 2, 2) if low else math.floor(100 * edge + 1) / 100
+        of_these = [r for r in rows if kind(r) in wanted]
+        groups = {question: of_these}
+        if question == "dependence":
+            fewer = [0, *COARSE]
+            groups = {
+                f"dependence:{most}": [r for r in of_these if least < r["cells"] <= most]
+                for least, most in zip(fewer, COARSE, strict=False)
+            }
+            groups["dependence"] = [r for r in of_these if r["cells"] > COARSE[-1]]
+        for name, group in groups.items():
+            found = [v for r in group if (v := statistic(r, question)) is not None]
+            if len(found) >= _FEWEST:
+                edge = float(np.quantile(found, 1 - PASS, method="higher"))
+                limits[name] = round((edge + 1) / 2, 2) if low else math.floor(100 * edge + 1) / 100
     return limits
 
 
@@ -76,7 +87,8 @@ def passes(row: Row, question: str, limits: Limits) -> bool:
     value = statistic(row, question)
     if value is None:
         return False
-    return value <= limits[question] if question in LOW else value >= limits[question]
+    edge = limit(question, limits, row["cells"])
+    return value <= edge if question in LOW else value >= edge
 
 
 def supported(row: Row, limits: Limits) -> bool:
@@ -93,15 +105,13 @@ def rates(rows: Sequence[Row]) -> dict[str, Any]:
         kinds: Sequence[str], question: str | None, method: str | None = None, cells: tuple[int, float] = (0, math.inf)
     ) -> dict[str, Any]:
         of_these = [
-            r
-            for r in rows
-            if kind(r) in kinds and method in (None, r["method"]) and cells[0] <= r.get("cells", 0) < cells[1]
+            r for r in rows if kind(r) in kinds and method in (None, r["method"]) and cells[0] <= r["cells"] < cells[1]
         ]
-        hits = [
-            supported(r, without[r["seed"]]) if question is None else passes(r, question, without[r["seed"]])
-            for r in of_these
-        ]
-        return _rate(hits, [f"{r['network']} {r['seed']}" for r in of_these])
+        asked = DECIDE if question is None else (question,)
+        known = [r for r in of_these if all(statistic(r, q) is not None for q in asked)]
+        hits = [all(passes(r, q, without[r["seed"]]) for q in asked) for r in known]
+        rate = _rate(hits, [f"{r['network']} {r['seed']}" for r in known])
+        return {**rate, "not assessable": len(of_these) - len(known)}
 
     methods = sorted({r["method"] for r in rows if kind(r) == "right"})
     return {
@@ -190,7 +200,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         (
             _ASKS[q],
             _MEANS[q],
-            f"{'at most' if q in LOW else 'at least'} {limits[q]:g}",
+            f"{'at most' if q in LOW else 'at least'} {limits[q]:g}{_coarse(q, limits)}",
             share(r["blind"]),
             share(r["right"]),
         )
@@ -201,7 +211,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         (g, share(r["right"]), str(r["right"]["maps"]), share(r["blind"]), str(r["blind"]["maps"]))
         for g, r in known["grains"].items()
     ]
-    methods = [(f"`{m}`", share(r), str(r["maps"])) for m, r in known["methods"].items()]
+    methods = [(f"`{m}`", share(r), str(r["maps"]), str(r["not assessable"])) for m, r in known["methods"].items()]
     return (
         f"{made['maps']:,} maps of {made['networks']} networks ({len(made['seeds'])} training seeds); patients of each "
         f"network's own: {made['patients per network']}.\n\n"
@@ -212,8 +222,14 @@ def markdown(found: Mapping[str, Any]) -> str:
         + "\n**By the map's own cells**:\n\n"
         + _grid(("cells", "right maps *supported*", "maps", "blind maps *supported*", "maps"), grains)
         + "\n**Right maps by method**:\n\n"
-        + _grid(("method", "*supported*", "maps"), methods)
+        + _grid(("method", "*supported*", "maps", "and not assessable"), methods)
     )
+
+
+def _coarse(question: str, limits: Limits) -> str:
+    """The thresholds for coarse maps, in words."""
+    own = [(most, limits[f"{question}:{most}"]) for most in COARSE if f"{question}:{most}" in limits]
+    return "".join(f"; {value:g} for maps of up to {most} cells" for most, value in own)
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -233,7 +233,7 @@ def _questions(
         if name == "place" and not asked_place:
             continue
         found = verdicts.Statistic(None, nothing) if nothing is not None else statistic(scores)
-        verdict, why = verdicts.judged(name, found, limits)
+        verdict, why = verdicts.judged(name, found, limits, shown.values.size)
         made.append(
             Question(
                 name=name,
@@ -243,7 +243,7 @@ def _questions(
                 figures=figures.figures(name, scores, shown, other) if nothing is None else (),
                 decides=name in verdicts.DECIDE,
                 statistic=found.value,
-                threshold=limits[name],
+                threshold=verdicts.limit(name, limits, shown.values.size),
             )
         )
     return tuple(made)

@@ -25,7 +25,7 @@ def frozen() -> dict[str, Any]:
 
 
 def thresholds() -> dict[str, float]:
-    """The threshold of each question's statistic."""
+    """The threshold of each question's statistic; `dependence:16` is that for maps of at most 16 cells."""
     return {name: float(value) for name, value in frozen()["thresholds"].items()}
 
 
@@ -81,15 +81,24 @@ STATISTICS: Mapping[str, Callable[[Scores], Statistic]] = {
     "agreement": partial(plain, "rank-correlation"),
     "place": place,
 }
+# Cells of maps whose dependence has a threshold of its own: few blocks leave little room for extremes.
+COARSE = (16, 64)
 LOW = ("learned",)  # supported from the threshold down, the others from it up
 DECIDE = ("dependence", "reliance", "learned")
 
 
-def judged(name: str, statistic: Statistic, limits: Mapping[str, float]) -> tuple[Verdict, str]:
-    """The verdict on a question, and the reason where there is none."""
+def limit(name: str, limits: Mapping[str, float], cells: int) -> float:
+    """The threshold of a question for a map of so many cells."""
+    own = (f"{name}:{most}" for most in COARSE if cells <= most)
+    return limits[next((key for key in own if key in limits), name)]
+
+
+def judged(name: str, statistic: Statistic, limits: Mapping[str, float], cells: int) -> tuple[Verdict, str]:
+    """The verdict on a question to a map of so many cells, and the reason where there is none."""
     if statistic.value is None:
         return NOT_ASSESSABLE, statistic.reason or "it was not measured"
-    passed = statistic.value <= limits[name] if name in LOW else statistic.value >= limits[name]
+    edge = limit(name, limits, cells)
+    passed = statistic.value <= edge if name in LOW else statistic.value >= edge
     return (SUPPORTED if passed else CHANCE), ""
 
 
