@@ -39,8 +39,9 @@ def test_the_truth_is_right_and_wrong_numbers_are_not(
     shares = {f.id: f for f in known.named("share")}
 
     def sentence(fact_id: str) -> dict[str, object]:
-        """What the template says of a fact; of shares that it leaves out, the same in its words."""
-        if citing := [claim for claim in true if fact_id in claim["fact_ids"]]:
+        """What the template says of a fact; of shares, whose sentences name the largest only, whether it is more or less."""
+        if fact_id not in shares or shares[fact_id].verdict == "largest":
+            citing = [claim for claim in true if fact_id in claim["fact_ids"]]
             return min(citing, key=lambda claim: len(claim["fact_ids"]))
         f = shares[fact_id]
         of = f"In the {known.titles[f.subject.methods[0]]} map of {f.subject.models[0]} for “{f.subject.target}”"
