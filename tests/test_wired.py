@@ -13,7 +13,7 @@ BLIND = {m.name for m in METHODS if not m.class_specific and not m.needs.attenti
 ATTENTION = {m.name for m in METHODS if m.needs.attention}
 # Masks the picture with the activation of single pixels, which leaves no template whole: its map is zero here, and right
 # for none. See its limits.
-POINTS = {"score-cam"}
+POINTS = {"score-cam", "ss-cam", "is-cam"}
 # What these show is not evidence, as the tests below say exactly.
 ELSEWHERE = {"deconvnet", "vargrad"}
 # All of the map lies within reach of the kernel that saw the template, for these exactly.
@@ -77,7 +77,7 @@ def test_methods_that_know_no_target_point_at_some_template(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(POINTS))
-def test_score_cam_has_nothing_to_show_where_a_pixel_stands_for_a_template(name: str) -> None:
+def test_score_cam_and_its_kin_have_nothing_to_show_where_a_pixel_stands_for_a_template(name: str) -> None:
     assert not mass(name, Detector(), scene(PLACES), 0).any()
 
 

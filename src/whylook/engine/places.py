@@ -60,7 +60,7 @@ def settle(network: nn.Module, inputs: tuple[Tensor, ...], count: int, candidate
         verdicts = [_agrees(look, *candidate) for candidate in candidates]
     if True in verdicts:
         return candidates[verdicts.index(True)]
-    return None if verdicts[0] is False else candidates[0]
+    return None if verdicts[0] is False and _agrees(look, *candidates[0], aside=True) is False else candidates[0]
 
 
 def _first_tokens(network: nn.Module, leaves: tuple[Tensor, ...], count: int) -> Tensor | None:
@@ -94,19 +94,34 @@ def _first_tokens(network: nn.Module, leaves: tuple[Tensor, ...], count: int) ->
     return found[0] if found else None
 
 
-def _agrees(look: Callable[[int], Tensor], prefix: int, grid: tuple[int, ...]) -> bool | None:
-    """Whether tokens look at their own cells; None where they look all over the picture, or nowhere."""
+def _agrees(look: Callable[[int], Tensor], prefix: int, grid: tuple[int, ...], *, aside: bool = False) -> bool | None:
+    """Whether tokens look at their own cells; None where they look all over the picture, or nowhere.
+
+    With `aside` one that looks at the next cell of its row or column tells nothing, for strided convolutions look half a
+    cell aside: enough to refute a reading by, too lenient to choose one.
+    """
     if math.prod(grid) == 1:
         return None
     seen = [(cell, _at(look(prefix + cell), grid)) for cell in _cells(grid)]
     if all(place is _NOWHERE for _, place in seen):
         return None
     right = sum(place == cell for cell, place in seen)
-    wrong = sum(place is not None for _, place in seen) - right
+    wrong = sum(place not in (None, cell) and not (aside and _beside(place, cell, grid)) for cell, place in seen)
     return None if right == wrong == 0 else right > 3 * wrong
 
 
 _NOWHERE = -1
+
+
+def _beside(one: int, other: int, grid: tuple[int, ...]) -> bool:
+    """Whether two cells touch along one axis."""
+    if one == _NOWHERE:
+        return False
+    apart = 0
+    for side in reversed(grid):
+        apart += abs(one % side - other % side)
+        one, other = one // side, other // side
+    return apart == 1
 
 
 def _at(energy: Tensor, grid: tuple[int, ...]) -> int | None:
