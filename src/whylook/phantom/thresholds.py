@@ -91,9 +91,9 @@ def passes(row: Row, question: str, limits: Limits) -> bool:
     return value <= edge if question in LOW else value >= edge
 
 
-def supported(row: Row, limits: Limits) -> bool:
-    """Whether the card's verdict is."""
-    return all(passes(row, question, limits) for question in DECIDE)
+def supported(row: Row, limits: Limits, questions: Sequence[str] = DECIDE) -> bool:
+    """Whether all of the questions are supported; with those that decide, the card's verdict."""
+    return all(passes(row, question, limits) for question in questions)
 
 
 def rates(rows: Sequence[Row]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def rates(rows: Sequence[Row]) -> dict[str, Any]:
         ]
         asked = DECIDE if question is None else (question,)
         known = [r for r in of_these if all(statistic(r, q) is not None for q in asked)]
-        hits = [all(passes(r, q, without[r["seed"]]) for q in asked) for r in known]
+        hits = [supported(r, without[r["seed"]], asked) for r in known]
         rate = _rate(hits, [f"{r['network']} {r['seed']}" for r in known])
         return {**rate, "not assessable": len(of_these) - len(known)}
 
